@@ -1,0 +1,1 @@
+"""What a file needs and who provides it, read statically."""

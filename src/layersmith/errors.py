@@ -1,0 +1,242 @@
+"""Every error that layersmith raises on purpose.
+
+::
+
+    LayersmithError                       exit code
+    ├─ InvalidInput                       2   what the user typed or wrote
+    │  ├─ InvalidReference, InvalidDigest, InvalidTarget
+    │  ├─ RecipeError                         a key of a recipe, with its place
+    │  └─ DocumentError                   7   a JSON document of an image, with its path
+    ├─ StoreError                         5   a registry, a layout, the cache, the disk
+    │  ├─ NotFound                        3
+    │  ├─ Unauthorized                    4
+    │  ├─ RegistryError                   5   status and code of the registry's answer
+    │  └─ OutputError                     9   the output or the cache cannot be written
+    ├─ VerificationError                  6   bytes are not what their digest says
+    │  └─ DigestMismatch, SizeMismatch
+    ├─ LayerError                         7   a tar layer that no runtime should accept
+    │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
+    ├─ ElfError                           8
+    └─ ClosureError                       8   every missing library and version, together
+
+A message reads ``what, where, why``; the hint says what to try. Messages are for
+one line: :func:`one_line` removes control characters, so that a string from an
+image can never drive a terminal.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BadWhiteout",
+    "ClosureError",
+    "DigestMismatch",
+    "DocumentError",
+    "ElfError",
+    "InvalidDigest",
+    "InvalidInput",
+    "InvalidReference",
+    "InvalidTarget",
+    "LayerError",
+    "LayersmithError",
+    "MalformedTar",
+    "NotFound",
+    "OutputError",
+    "RecipeError",
+    "RegistryError",
+    "SizeMismatch",
+    "StoreError",
+    "Unauthorized",
+    "UnsafeLink",
+    "UnsafePath",
+    "VerificationError",
+    "intention",
+    "one_line",
+]
+
+_LONGEST = 600
+
+
+def one_line(text: str, limit: int = _LONGEST) -> str:
+    """Return `text` without line breaks and control characters, at most `limit` long."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+class LayersmithError(Exception):
+    """Base of all errors; `hint` says what to try, `exit_code` is the program's."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message alone; the hint is shown on a line of its own."""
+        return self.message
+
+
+class InvalidInput(LayersmithError):
+    """Something that the user typed or wrote cannot be understood."""
+
+    exit_code = 2
+
+
+class InvalidReference(InvalidInput):
+    """A string is no image reference."""
+
+
+class InvalidDigest(InvalidInput):
+    """A string is no digest of a supported algorithm."""
+
+
+class InvalidTarget(InvalidInput):
+    """A target is outside the grammar; the hint names the nearest valid one."""
+
+
+class RecipeError(InvalidInput):
+    """A recipe has a key or a value that is not allowed, at `place`."""
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message, hint=hint)
+        self.place = place
+
+
+class DocumentError(InvalidInput):
+    """A JSON document of an image is malformed, ambiguous or too large."""
+
+    exit_code = 7
+
+
+class StoreError(LayersmithError):
+    """A place that holds images failed."""
+
+    exit_code = 5
+
+
+class NotFound(StoreError):
+    """The place answered that it does not have the thing."""
+
+    exit_code = 3
+
+
+class Unauthorized(StoreError):
+    """The registry refused the credentials, or their absence."""
+
+    exit_code = 4
+
+
+class RegistryError(StoreError):
+    """A registry answered with an error.
+
+    `status` is the HTTP status (0: no answer), `code` the distribution-spec error
+    code if one was given, `temporary` whether trying again can help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        code: str = "",
+        temporary: bool = False,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.temporary = temporary
+
+
+class OutputError(StoreError):
+    """The output directory or the cache cannot be read or written."""
+
+    exit_code = 9
+
+
+class VerificationError(LayersmithError):
+    """Bytes are not what their descriptor promised."""
+
+    exit_code = 6
+
+
+class DigestMismatch(VerificationError):
+    """The digest of the bytes is `got`, the descriptor says `expected`."""
+
+    def __init__(self, where: str, *, expected: str, got: str) -> None:
+        super().__init__(f"{where}: the digest is {got}, expected {expected}")
+        self.expected = expected
+        self.got = got
+
+
+class SizeMismatch(VerificationError):
+    """There are more or fewer bytes than the descriptor says."""
+
+    def __init__(self, where: str, *, expected: int, got: int) -> None:
+        more = "at least " if got > expected else ""
+        super().__init__(f"{where}: {more}{got} bytes, expected {expected}")
+        self.expected = expected
+        self.got = got
+
+
+class LayerError(LayersmithError):
+    """A layer that must not be accepted; `path` is the entry at fault."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
+        super().__init__(f"{path!r}: {message}" if path else message, hint=hint)
+        self.path = path
+
+
+class MalformedTar(LayerError):
+    """The archive itself is broken or ambiguous."""
+
+
+class UnsafePath(LayerError):
+    """An entry's name is not one that may be written."""
+
+
+class UnsafeLink(LayerError):
+    """A link has no target inside the root."""
+
+
+class BadWhiteout(LayerError):
+    """A whiteout that image-spec forbids or that runtimes read differently."""
+
+
+class ElfError(LayersmithError):
+    """An ELF file is damaged: `path` and the cause."""
+
+    exit_code = 8
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message, hint=hint)
+        self.path = path
+
+
+class ClosureError(LayersmithError):
+    """Some objects' needs cannot be met; `problems` names all of them."""
+
+    exit_code = 8
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__("; ".join((message, *problems)) if problems else message, hint=hint)
+        self.problems = problems
+
+
+@contextmanager
+def intention(what: str) -> Iterator[None]:
+    """Prefix the message of any LayersmithError raised inside with ``what: ``."""
+    try:
+        yield
+    except LayersmithError as error:
+        error.message = f"{what}: {error.message}"
+        raise

@@ -1,0 +1,1 @@
+"""The vocabulary of image-spec and distribution-spec."""

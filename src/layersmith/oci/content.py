@@ -1,0 +1,161 @@
+"""The ports: where content comes from and where it goes, and verified reading.
+
+A :class:`Source` or a :class:`Sink` is bound to one place that holds one repository:
+a registry's repository, an OCI layout directory, an archive, a dictionary. Names in
+it are tags or digests.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+
+from layersmith.errors import DigestMismatch, DocumentError, SizeMismatch
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES
+from layersmith.oci.strictjson import MAX_DOCUMENT
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from typing_extensions import Buffer
+
+    from layersmith.oci.documents import Descriptor
+    from layersmith.oci.reference import Reference
+
+__all__ = [
+    "CHUNK",
+    "NoProgress",
+    "Progress",
+    "Sink",
+    "Source",
+    "VerifiedReader",
+    "is_manifest",
+    "read_document",
+]
+
+CHUNK: Final = 256 * 1024
+
+
+class Source(Protocol):
+    """A place to read from."""
+
+    @property
+    def name(self) -> str:
+        """Say where this is, for messages: ``docker.io/library/python``."""
+
+    def resolve(self, identifier: str) -> Descriptor:
+        """Return what a tag or digest stands for now; raises :class:`NotFound`."""
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+        """Open the bytes of `descriptor`, verified while they are read.
+
+        The stream raises :class:`VerificationError` before its end is reported.
+        """
+
+
+class Sink(Protocol):
+    """A place to write to. What is put is durable and complete when `tag` returns."""
+
+    @property
+    def name(self) -> str:
+        """Say where this is, for messages."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether the content is there already."""
+
+    def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
+        """Take a blob over from another repository of the same registry, if possible."""
+
+    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
+        """Store a blob or manifest; nothing is visible unless all of it verified."""
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Let `name` stand for a manifest that has been put."""
+
+
+class Progress(Protocol):
+    """An observer of bytes: how the library reports without knowing a terminal."""
+
+    def advance(self, task: str, done: int, total: int) -> None:
+        """Say that `done` more of `total` bytes (or steps) of `task` are through."""
+
+
+class NoProgress:
+    """Reports to nobody."""
+
+    def advance(self, task: str, done: int, total: int) -> None:
+        """Ignore."""
+
+
+def is_manifest(descriptor: Descriptor) -> bool:
+    """Tell whether the descriptor is of a manifest or an index, not a blob."""
+    return descriptor.media_type in MANIFEST_TYPES or descriptor.media_type in INDEX_TYPES
+
+
+class VerifiedReader(io.RawIOBase):
+    """A stream that ends only where size and digest are right.
+
+    Never asks the inner stream for more than one byte beyond the size; a longer,
+    shorter or other stream raises :class:`SizeMismatch` or :class:`DigestMismatch`
+    instead of reporting the end.
+    """
+
+    def __init__(self, stream: BinaryIO, descriptor: Descriptor, where: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._descriptor = descriptor
+        self._where = f"{where}: {descriptor.digest}"
+        self._hasher = descriptor.digest.hasher()
+        self._left = descriptor.size
+        self._verified = False
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, empty only at the verified end."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(CHUNK), b""))
+        if self._left == 0:
+            self._finish()
+            return b""
+        data = self._stream.read(min(size, self._left))
+        if not data and size:
+            got = self._descriptor.size - self._left
+            raise SizeMismatch(self._where, expected=self._descriptor.size, got=got)
+        self._hasher.update(data)
+        self._left -= len(data)
+        if self._left == 0:
+            self._finish()
+        return data
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill `buffer` from :meth:`read`."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _finish(self) -> None:
+        if self._verified:
+            return
+        expected, size = self._descriptor.digest, self._descriptor.size
+        got = Digest.of_hasher(self._hasher, expected.algorithm)
+        if got != expected:
+            raise DigestMismatch(self._where, expected=expected, got=got)
+        if self._stream.read(1):
+            raise SizeMismatch(self._where, expected=size, got=size + 1)
+        self._verified = True
+
+
+def read_document(source: Source, descriptor: Descriptor) -> bytes:
+    """Read a manifest, index or config whole: verified, and at most 4 MiB."""
+    if descriptor.size > MAX_DOCUMENT:
+        raise DocumentError(
+            f"{source.name}: {descriptor.digest} is said to be {descriptor.size} bytes, "
+            f"documents are at most {MAX_DOCUMENT}"
+        )
+    with source.open(descriptor) as stream:
+        return stream.read()

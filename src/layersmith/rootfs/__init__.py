@@ -1,0 +1,1 @@
+"""Trees, layers and tar, without an operating system."""
