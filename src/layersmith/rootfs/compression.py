@@ -1,0 +1,145 @@
+"""Layer compression, streaming both ways.
+
+Reading: gzip (all members, trailer checked, only NULs may follow) through ISA-L,
+zstd through zstandard; bounded pieces, and a cap on what may come out.
+
+Writing gzip: libdeflate on members of 1 MiB (docs/adr/0002). libdeflate gives the
+same bytes on every CPU, members keep memory bounded, and a stream of members is a
+gzip file (RFC 1952, 2.2), as eStargz layers have been for years.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from layersmith.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["GZIP_LEVEL", "Decompressed", "compress", "decompressor"]
+
+GZIP_LEVEL: Final = 6
+MEMBER: Final = 1 << 20
+_PIECE: Final = 1 << 20
+_INPUT: Final = 1 << 18
+_FLOOR: Final = 256 << 20
+_MAX_RATIO: Final = 100
+_MAX_WINDOW: Final = 128 << 20
+
+
+def decompressor(stream: BinaryIO, compression: str, size: int) -> Decompressed:
+    """Return the uncompressed stream of a blob of `size` bytes.
+
+    `compression` is ``gzip``, ``zstd`` or ``none``. Reading raises
+    :class:`LayerError` for damaged framing and for more than 100 times `size` (and
+    256 MiB), which no layer of files compresses to.
+    """
+    pieces = {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}[compression](stream)
+    return Decompressed(pieces, max(_FLOOR, _MAX_RATIO * size))
+
+
+class Decompressed(io.RawIOBase):
+    """A reader over pieces of any size, at most `limit` bytes of them in all."""
+
+    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._limit = limit
+        self._total = 0
+        self._buffer = b""
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, empty only at the end."""
+        while self._at == len(self._buffer):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._total += len(piece)
+            if self._total > self._limit:
+                raise LayerError(
+                    f"inflates to more than {self._limit >> 20} MiB",
+                    hint="no layer of real files compresses this well; is it a bomb?",
+                )
+            self._buffer, self._at = piece, 0
+        end = len(self._buffer) if size < 0 else min(self._at + size, len(self._buffer))
+        data = self._buffer[self._at : end]
+        self._at = end
+        return data
+
+
+def _plain(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: stream.read(_PIECE), b"")
+
+
+def _gunzip(stream: BinaryIO) -> Iterator[bytes]:
+    from isal import isal_zlib  # noqa: PLC0415 - a warm run inflates nothing
+
+    data = stream.read(_INPUT)
+    if not data:
+        raise LayerError("an empty gzip stream")
+    while data:
+        member = isal_zlib.decompressobj(wbits=31)
+        try:
+            while not member.eof:
+                if not data:
+                    raise LayerError("the gzip stream ends too early")
+                piece = member.decompress(data, _PIECE)
+                data = member.unconsumed_tail or (b"" if member.eof else stream.read(_INPUT))
+                if piece:
+                    yield piece
+        except (isal_zlib.error, zlib.error) as error:
+            raise LayerError(f"damaged gzip stream: {error}") from None
+        data = member.unused_data or stream.read(_INPUT)
+        if data[:1] == b"\0":
+            _only_padding(data, stream)
+            return
+
+
+def _only_padding(data: bytes, stream: BinaryIO) -> None:
+    while data:
+        if data.strip(b"\0"):
+            raise LayerError("garbage behind the gzip stream")
+        data = stream.read(_INPUT)
+
+
+def _unzstd(stream: BinaryIO) -> Iterator[bytes]:
+    import zstandard  # noqa: PLC0415
+
+    context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    try:
+        with context.stream_reader(stream, read_size=_INPUT, read_across_frames=True) as reader:
+            yield from iter(lambda: reader.read(_PIECE), b"")
+    except zstandard.ZstdError as error:
+        raise LayerError(f"damaged zstd stream: {error}") from None
+
+
+def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes]:
+    """Yield the gzip form of `chunks`, which may be cut anywhere, member by member."""
+    import deflate  # noqa: PLC0415
+
+    for block in _blocks(chunks):
+        yield deflate.gzip_compress(block, level)
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes | bytearray]:
+    """Cut `chunks` into blocks of exactly MEMBER bytes (the last may be shorter)."""
+    block = bytearray()
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while len(block) + len(view) >= MEMBER:
+            room = MEMBER - len(block)
+            block += view[:room]
+            yield block
+            block = bytearray()
+            view = view[room:]
+        block += view
+    if block:
+        yield block

@@ -1,0 +1,216 @@
+"""Layers as changes, and how changes make trees (image-spec layer.md).
+
+A whiteout never removes what its own layer put, whatever the order of the entries:
+all whiteouts of a layer act first, on the lower layers, then all its entries in turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from layersmith.errors import BadWhiteout, UnsafeLink, UnsafePath
+from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Slice, Special, Symlink
+from layersmith.rootfs.tar import TarEntry, TarReader
+from layersmith.rootfs.tree import EMPTY, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+__all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "read_layer"]
+
+_PREFIX: Final = ".wh."
+_OPAQUE: Final = ".wh..wh..opq"
+_IMPLICIT: Final = Meta(0o755)
+
+
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """Place `entry` at `path`; a directory keeps the children that are there."""
+
+    path: str
+    entry: Entry
+
+
+class HardLink(msgspec.Struct, frozen=True, gc=False):
+    """Give the file at `target` one more name."""
+
+    path: str
+    target: str
+
+
+class Whiteout(msgspec.Struct, frozen=True, gc=False):
+    """Remove what lower layers have at `path`."""
+
+    path: str
+
+
+class Opaque(msgspec.Struct, frozen=True, gc=False):
+    """Remove what lower layers have below the directory `path`."""
+
+    path: str
+
+
+Change: TypeAlias = Put | HardLink | Whiteout | Opaque
+
+
+def read_layer(stream: BinaryIO, diff_id: str) -> Iterator[Change]:
+    """Yield the changes of an uncompressed layer whose digest is `diff_id`.
+
+    File contents are hashed on the way and then only named, by :class:`Slice`.
+    Raises :class:`MalformedTar`, :class:`UnsafePath` or :class:`BadWhiteout`.
+    """
+    reader = TarReader(stream)
+    metas: dict[Meta, Meta] = {}
+    for entry in reader:
+        folder, _, name = entry.path.rpartition("/")
+        if _PREFIX in entry.path:
+            _check_whiteout(entry, folder, name)
+            if name == _OPAQUE:
+                yield Opaque(folder)
+                continue
+            if name.startswith(_PREFIX):
+                yield Whiteout(f"{folder}/{name[4:]}" if folder else name[4:])
+                continue
+        if entry.type == "1":
+            yield HardLink(entry.path, entry.link)
+            continue
+        meta = Meta(entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
+        meta = metas.setdefault(meta, meta)
+        yield Put(entry.path, _made(entry, meta, reader, diff_id))
+
+
+def _made(entry: TarEntry, meta: Meta, reader: TarReader, diff_id: str) -> Entry:
+    if entry.type == "0":
+        hasher = hashlib.sha256()
+        for piece in reader.content():
+            hasher.update(piece)
+        return File(meta, Slice(diff_id, entry.offset, entry.size, hasher.digest()))
+    if entry.type == "5":
+        return Directory(meta, {})
+    if entry.type == "2":
+        return Symlink(meta, entry.link)
+    return Special(meta, Kind(entry.type), entry.major, entry.minor)
+
+
+def _check_whiteout(entry: TarEntry, folder: str, name: str) -> None:
+    if any(part.startswith(_PREFIX) for part in folder.split("/")):
+        raise BadWhiteout("an entry below a whiteout", path=entry.path)
+    if not name.startswith(_PREFIX):
+        return
+    hidden = name.removeprefix(_PREFIX)
+    if hidden in ("", ".", "..") or (hidden.startswith(_PREFIX) and name != _OPAQUE):
+        raise BadWhiteout("a whiteout of no name", path=entry.path)
+    if entry.type != "0" or entry.size:
+        raise BadWhiteout("a whiteout must be an empty regular file", path=entry.path)
+
+
+def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:
+    """Apply `layers`, lowest first, on top of `lower`.
+
+    Raises :class:`UnsafePath` where an entry's parent is a file, and
+    :class:`UnsafeLink` for a hard link to nothing.
+    """
+    tree = lower
+    for changes in layers:
+        # Whiteouts are rare: the other changes are applied from the list as it is.
+        listed = changes if isinstance(changes, (list, tuple)) else list(changes)
+        work = _Overlay(tree)
+        for change in listed:
+            if isinstance(change, (Whiteout, Opaque)):
+                work.remove(change)
+        for change in listed:
+            if isinstance(change, Put):
+                work.put(change.path, change.entry)
+            elif isinstance(change, HardLink):
+                work.link(change)
+        tree = work.tree()
+    return tree
+
+
+class _Overlay:
+    """One layer's work on a tree: directories are copied when they first change."""
+
+    def __init__(self, lower: Tree) -> None:
+        self._root = Directory(lower.root.meta, dict(lower.root.children))
+        self._owned: dict[int, Directory] = {id(self._root): self._root}
+        self._known: dict[str, Directory] = {"": self._root}
+
+    def tree(self) -> Tree:
+        return Tree(self._root)
+
+    def remove(self, change: Whiteout | Opaque) -> None:
+        folder, _, name = change.path.rpartition("/")
+        path = change.path if isinstance(change, Opaque) else folder
+        if Tree(self._root).lookup(path) is None:
+            return
+        parent = self._directory(path)
+        if isinstance(change, Opaque):
+            parent.children.clear()
+        else:
+            parent.children.pop(name, None)
+        self._known = {"": self._root}
+
+    def put(self, path: str, entry: Entry) -> None:
+        if not path:
+            assert isinstance(entry, Directory)
+            self._root = self._own(Directory(entry.meta, self._root.children))
+            self._known = {"": self._root}
+            return
+        folder, _, name = path.rpartition("/")
+        children = self._directory(folder).children
+        old = children.get(name)
+        if isinstance(entry, Directory):
+            below = old.children if isinstance(old, Directory) else {}
+            entry = self._own(Directory(entry.meta, dict(below)))
+        if isinstance(old, (Directory, Symlink)):
+            self._known = {"": self._root}
+        children[name] = entry
+
+    def link(self, change: HardLink) -> None:
+        found = Tree(self._root).resolve(change.target, follow_last=False)
+        if found is None or isinstance(found.entry, Directory):
+            raise UnsafeLink(f"a hard link to {change.target!r}, no file", path=change.path)
+        self.put(change.path, found.entry)
+
+    def _own(self, directory: Directory) -> Directory:
+        self._owned[id(directory)] = directory
+        return directory
+
+    def _directory(self, path: str) -> Directory:
+        """Return the directory that `path` leads to, ours to change."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self._make(path)
+        return known
+
+    def _make(self, path: str) -> Directory:
+        here = self._root
+        done = ""
+        for part in self._through_links(path).split("/"):
+            child = here.children.get(part)
+            done = f"{done}/{part}" if done else part
+            if child is None:
+                child = self._own(Directory(_IMPLICIT, {}))
+            elif not isinstance(child, Directory):
+                raise UnsafePath(f"its parent {done!r} is no directory", path=path)
+            elif id(child) not in self._owned:
+                child = self._own(Directory(child.meta, dict(child.children)))
+            here.children[part] = child
+            here = child
+        return here
+
+    def _through_links(self, path: str) -> str:
+        """Return the canonical place of `path`; parts that do not exist yet stay."""
+        tree = Tree(self._root)
+        parts = path.split("/")
+        for count in range(len(parts), 0, -1):
+            head = "/".join(parts[:count])
+            found = tree.resolve(head)
+            if found is not None:
+                return "/".join(filter(None, (found.path, *parts[count:])))
+            if tree.resolve(head, follow_last=False) is not None:
+                raise UnsafePath(f"its parent {head!r} is a link to nothing", path=path)
+        return path
