@@ -8,7 +8,7 @@ it are tags or digests.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from layersmith.errors import DigestMismatch, DocumentError, SizeMismatch
 from layersmith.oci.digest import Digest
@@ -27,6 +27,7 @@ __all__ = [
     "CHUNK",
     "NoProgress",
     "Progress",
+    "Readable",
     "Sink",
     "Source",
     "VerifiedReader",
@@ -35,6 +36,13 @@ __all__ = [
 ]
 
 CHUNK: Final = 256 * 1024
+
+
+class Readable(Protocol):
+    """The one thing that is asked of a stream."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, empty only at the end."""
 
 
 class Source(Protocol):
@@ -47,7 +55,7 @@ class Source(Protocol):
     def resolve(self, identifier: str) -> Descriptor:
         """Return what a tag or digest stands for now; raises :class:`NotFound`."""
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
         """Open the bytes of `descriptor`, verified while they are read.
 
         The stream raises :class:`VerificationError` before its end is reported.
@@ -67,7 +75,7 @@ class Sink(Protocol):
     def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
         """Take a blob over from another repository of the same registry, if possible."""
 
-    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
+    def put(self, descriptor: Descriptor, stream: Readable) -> None:
         """Store a blob or manifest; nothing is visible unless all of it verified."""
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
@@ -101,7 +109,7 @@ class VerifiedReader(io.RawIOBase):
     instead of reporting the end.
     """
 
-    def __init__(self, stream: BinaryIO, descriptor: Descriptor, where: str) -> None:
+    def __init__(self, stream: Readable, descriptor: Descriptor, where: str) -> None:
         super().__init__()
         self._stream = stream
         self._descriptor = descriptor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from layersmith.errors import InvalidDigest, one_line
 
@@ -38,7 +38,7 @@ class Digest(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> Digest:
+    def __new__(cls, text: str) -> Self:
         """Check `text` against the grammar."""
         match = _GRAMMAR.fullmatch(text)
         if match is None or len(match[2]) != _HEX_LENGTH[match[1]]:
@@ -49,12 +49,12 @@ class Digest(str):
         return super().__new__(cls, text)
 
     @classmethod
-    def of(cls, data: bytes, algorithm: str = "sha256") -> Digest:
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
         """Return the digest of `data`."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
     @classmethod
-    def of_chunks(cls, chunks: Iterable[bytes]) -> Digest:
+    def of_chunks(cls, chunks: Iterable[bytes]) -> Self:
         """Return the sha256 digest of all `chunks` together."""
         hasher = hashlib.sha256()
         for chunk in chunks:
@@ -62,7 +62,7 @@ class Digest(str):
         return cls.of_hasher(hasher)
 
     @classmethod
-    def of_hasher(cls, hasher: Hasher, algorithm: str = "sha256") -> Digest:
+    def of_hasher(cls, hasher: Hasher, algorithm: str = "sha256") -> Self:
         """Return what `hasher` has seen so far as a digest."""
         return cls(f"{algorithm}:{hasher.hexdigest()}")
 

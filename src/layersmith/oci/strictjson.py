@@ -63,7 +63,7 @@ def encode(value: Any) -> bytes:
 
 def _dec_hook(kind: type[Any], value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
     try:
         return kind(value)
     except LayersmithError as error:

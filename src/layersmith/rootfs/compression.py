@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from layersmith.errors import LayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["GZIP_LEVEL", "Decompressed", "compress", "decompressor"]
+    from layersmith.oci.content import Readable
+
+__all__ = ["COMPRESSOR", "PieceReader", "compress", "decompress"]
 
 GZIP_LEVEL: Final = 6
+# Names the writer whose bytes a digest stands for; part of every key of such a digest.
+COMPRESSOR: Final = f"gzip:libdeflate:{GZIP_LEVEL}:members-1MiB"
 MEMBER: Final = 1 << 20
 _PIECE: Final = 1 << 20
 _INPUT: Final = 1 << 18
@@ -30,25 +34,31 @@ _MAX_RATIO: Final = 100
 _MAX_WINDOW: Final = 128 << 20
 
 
-def decompressor(stream: BinaryIO, compression: str, size: int) -> Decompressed:
-    """Return the uncompressed stream of a blob of `size` bytes.
+def decompress(stream: Readable, compression: str, size: int) -> Iterator[bytes]:
+    """Yield the uncompressed bytes of a blob of `size` bytes in pieces.
 
-    `compression` is ``gzip``, ``zstd`` or ``none``. Reading raises
-    :class:`LayerError` for damaged framing and for more than 100 times `size` (and
-    256 MiB), which no layer of files compresses to.
+    `compression` is ``gzip``, ``zstd`` or ``none``. Raises :class:`LayerError` for
+    damaged framing and for more than 100 times `size` (and 256 MiB), which no layer
+    of files compresses to.
     """
-    pieces = {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}[compression](stream)
-    return Decompressed(pieces, max(_FLOOR, _MAX_RATIO * size))
+    limit = max(_FLOOR, _MAX_RATIO * size)
+    total = 0
+    for piece in {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}[compression](stream):
+        total += len(piece)
+        if total > limit:
+            raise LayerError(
+                f"inflates to more than {limit >> 20} MiB",
+                hint="no layer of real files compresses this well; is it a bomb?",
+            )
+        yield piece
 
 
-class Decompressed(io.RawIOBase):
-    """A reader over pieces of any size, at most `limit` bytes of them in all."""
+class PieceReader(io.RawIOBase):
+    """A stream to read from, over pieces of any size."""
 
-    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
         super().__init__()
         self._pieces = pieces
-        self._limit = limit
-        self._total = 0
         self._buffer = b""
         self._at = 0
 
@@ -62,12 +72,6 @@ class Decompressed(io.RawIOBase):
             piece = next(self._pieces, None)
             if piece is None:
                 return b""
-            self._total += len(piece)
-            if self._total > self._limit:
-                raise LayerError(
-                    f"inflates to more than {self._limit >> 20} MiB",
-                    hint="no layer of real files compresses this well; is it a bomb?",
-                )
             self._buffer, self._at = piece, 0
         end = len(self._buffer) if size < 0 else min(self._at + size, len(self._buffer))
         data = self._buffer[self._at : end]
@@ -75,11 +79,11 @@ class Decompressed(io.RawIOBase):
         return data
 
 
-def _plain(stream: BinaryIO) -> Iterator[bytes]:
+def _plain(stream: Readable) -> Iterator[bytes]:
     return iter(lambda: stream.read(_PIECE), b"")
 
 
-def _gunzip(stream: BinaryIO) -> Iterator[bytes]:
+def _gunzip(stream: Readable) -> Iterator[bytes]:
     from isal import isal_zlib  # noqa: PLC0415 - a warm run inflates nothing
 
     data = stream.read(_INPUT)
@@ -95,7 +99,7 @@ def _gunzip(stream: BinaryIO) -> Iterator[bytes]:
                 data = member.unconsumed_tail or (b"" if member.eof else stream.read(_INPUT))
                 if piece:
                     yield piece
-        except (isal_zlib.error, zlib.error) as error:
+        except zlib.error as error:
             raise LayerError(f"damaged gzip stream: {error}") from None
         data = member.unused_data or stream.read(_INPUT)
         if data[:1] == b"\0":
@@ -103,19 +107,19 @@ def _gunzip(stream: BinaryIO) -> Iterator[bytes]:
             return
 
 
-def _only_padding(data: bytes, stream: BinaryIO) -> None:
+def _only_padding(data: bytes, stream: Readable) -> None:
     while data:
         if data.strip(b"\0"):
             raise LayerError("garbage behind the gzip stream")
         data = stream.read(_INPUT)
 
 
-def _unzstd(stream: BinaryIO) -> Iterator[bytes]:
+def _unzstd(stream: Readable) -> Iterator[bytes]:
     import zstandard  # noqa: PLC0415
 
     context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     try:
-        with context.stream_reader(stream, read_size=_INPUT, read_across_frames=True) as reader:
+        with context.stream_reader(cast("IO[bytes]", stream), read_size=_INPUT, read_across_frames=True) as reader:
             yield from iter(lambda: reader.read(_PIECE), b"")
     except zstandard.ZstdError as error:
         raise LayerError(f"damaged zstd stream: {error}") from None
@@ -129,7 +133,7 @@ def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes
         yield deflate.gzip_compress(block, level)
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes | bytearray]:
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Cut `chunks` into blocks of exactly MEMBER bytes (the last may be shorter)."""
     block = bytearray()
     for chunk in chunks:
@@ -137,9 +141,9 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes | bytearray]:
         while len(block) + len(view) >= MEMBER:
             room = MEMBER - len(block)
             block += view[:room]
-            yield block
+            yield bytes(block)
             block = bytearray()
             view = view[room:]
         block += view
     if block:
-        yield block
+        yield bytes(block)

@@ -18,7 +18,8 @@ from layersmith.rootfs.tree import EMPTY, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+
+    from layersmith.oci.content import Readable
 
 __all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "read_layer"]
 
@@ -56,7 +57,7 @@ class Opaque(msgspec.Struct, frozen=True, gc=False):
 Change: TypeAlias = Put | HardLink | Whiteout | Opaque
 
 
-def read_layer(stream: BinaryIO, diff_id: str) -> Iterator[Change]:
+def read_layer(stream: Readable, diff_id: str) -> Iterator[Change]:
     """Yield the changes of an uncompressed layer whose digest is `diff_id`.
 
     File contents are hashed on the way and then only named, by :class:`Slice`.

@@ -11,7 +11,7 @@ Formats: ustar and PAX (POSIX.1-2001 pax), GNU (long names), V7.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,6 +20,8 @@ from layersmith.rootfs import pax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from layersmith.oci.content import Readable
 
 __all__ = ["BLOCK", "TarEntry", "TarReader"]
 
@@ -61,7 +63,7 @@ class TarReader:
     Raises :class:`MalformedTar` or :class:`UnsafePath`.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._read = stream.read
         self._position = 0
         self._left = 0

@@ -1,0 +1,266 @@
+"""Images: found by platform, and derived by adding one layer.
+
+A derived config and manifest are the base's own JSON with our fields merged in:
+what we do not know survives, base layers and their history stay as they were
+(image-spec config.md, manifest.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from layersmith.errors import DocumentError, NotFound, intention
+from layersmith.oci.content import Source, read_document
+from layersmith.oci.documents import (
+    CONFIG_TYPES,
+    INDEX_TYPES,
+    LAYER_COMPRESSION,
+    MANIFEST_TYPES,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Document,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+)
+from layersmith.oci.strictjson import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from layersmith.oci.digest import Digest
+
+__all__ = ["Image", "Layer", "NewLayer", "Settings", "derive", "load", "make_index", "select"]
+
+_MAX_NESTING: Final = 3
+_ATTESTATION: Final = "vnd.docker.reference.type"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as both sides know it: the blob, and the tar that it inflates to."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+
+    @property
+    def compression(self) -> str:
+        """``gzip``, ``zstd`` or ``none``."""
+        return LAYER_COMPRESSION[self.descriptor.media_type]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One platform's image: manifest and config as they came."""
+
+    platform: Platform
+    manifest: Document[Manifest]
+    config: Document[ImageConfig]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, lowest first."""
+        diff_ids = self.config.value.rootfs.diff_ids
+        pairs = zip(self.manifest.value.layers, diff_ids, strict=True)
+        return tuple(Layer(descriptor, diff_id) for descriptor, diff_id in pairs)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all layers as they are stored."""
+        return sum(layer.size for layer in self.manifest.value.layers)
+
+
+def load(source: Source, identifier: str) -> Document[Index] | Document[Manifest]:
+    """Return the index or manifest that `identifier` names; verified and parsed."""
+    descriptor = source.resolve(identifier)
+    return _read(source, descriptor)
+
+
+def _read(source: Source, descriptor: Descriptor) -> Document[Index] | Document[Manifest]:
+    if descriptor.media_type in INDEX_TYPES:
+        return Document.parse(read_document(source, descriptor), descriptor, Index)
+    if descriptor.media_type in MANIFEST_TYPES:
+        return Document.parse(read_document(source, descriptor), descriptor, Manifest)
+    raise DocumentError(
+        f"{source.name}: {descriptor.digest} is of type {descriptor.media_type!r}, "
+        "neither an image manifest nor an index"
+    )
+
+
+def select(source: Source, top: Document[Index] | Document[Manifest], platform: Platform) -> Image:
+    """Return the image for `platform` below `top`.
+
+    Raises :class:`NotFound` with the platforms that are there.
+    """
+    seen: list[Platform] = []
+    for manifest in _manifests(source, top, platform, seen, 0):
+        image = _image(source, manifest)
+        if image.platform.key == platform.key:
+            return image
+        seen.append(image.platform)
+    there = ", ".join(sorted({str(p) for p in seen})) or "none"
+    raise NotFound(
+        f"{source.name} {top.descriptor.digest} has no image for {platform}",
+        hint=f"it has: {there}",
+    )
+
+
+def _manifests(
+    source: Source,
+    top: Document[Index] | Document[Manifest],
+    platform: Platform,
+    seen: list[Platform],
+    depth: int,
+) -> Iterator[Document[Manifest]]:
+    if isinstance(top.value, Manifest):
+        yield top
+        return
+    if depth >= _MAX_NESTING:
+        raise DocumentError(f"{source.name}: indexes nested deeper than {_MAX_NESTING}")
+    for child in top.value.manifests:
+        if _ATTESTATION in child.annotations or _is_unknown(child.platform):
+            continue
+        if child.platform is not None and child.platform.key != platform.key:
+            seen.append(child.platform)
+        elif child.media_type in INDEX_TYPES or child.media_type in MANIFEST_TYPES:
+            yield from _manifests(source, _read(source, child), platform, seen, depth + 1)
+
+
+def _is_unknown(platform: Platform | None) -> bool:
+    return platform is not None and platform.os == "unknown"
+
+
+def _image(source: Source, manifest: Document[Manifest]) -> Image:
+    with intention(source.name):
+        descriptor = manifest.value.config
+        if descriptor.media_type not in CONFIG_TYPES:
+            raise DocumentError(
+                f"manifest {manifest.descriptor.digest}: its config is of type "
+                f"{descriptor.media_type!r}: not an image"
+            )
+        config = Document.parse(read_document(source, descriptor), descriptor, ImageConfig)
+        layers, diff_ids = manifest.value.layers, config.value.rootfs.diff_ids
+        if len(layers) != len(diff_ids):
+            raise DocumentError(
+                f"manifest {manifest.descriptor.digest}: {len(layers)} layers, "
+                f"but {len(diff_ids)} diff_ids in its config"
+            )
+        for layer in layers:
+            if layer.media_type not in LAYER_COMPRESSION:
+                raise DocumentError(f"layer {layer.digest}: unknown type {layer.media_type!r}")
+    return Image(config.value.platform, manifest, config)
+
+
+@dataclass(frozen=True, slots=True)
+class NewLayer:
+    """A layer that we made, and how its history entry reads."""
+
+    layer: Layer
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a derived image's config says; None leaves what the base has."""
+
+    created: str
+    user: str
+    env: Mapping[str, str]
+    entrypoint: Sequence[str] | None
+    cmd: Sequence[str] | None
+    workdir: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+def derive(base: Image, added: NewLayer, settings: Settings) -> Image:
+    """Return `base` with one layer more and `settings` merged into its config.
+
+    The entrypoint and the command are always ours: a debug base's own would start
+    a shell.
+    """
+    config = Document.write(_config(base, added, settings), OCI_CONFIG, ImageConfig)
+    base_json = base.manifest.json
+    about = base_json.get("annotations") or {}
+    annotations = {k: v for k, v in about.items() if not _is_about(k)} | dict(settings.annotations)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": _described(config.descriptor),
+        "layers": [*map(_as_oci, base_json["layers"]), _described(added.layer.descriptor)],
+        "annotations": dict(sorted(annotations.items())),
+    }
+    document = Document.write(manifest, OCI_MANIFEST, Manifest)
+    return Image(base.platform, document, config)
+
+
+def _config(base: Image, added: NewLayer, settings: Settings) -> dict[str, Any]:
+    config = dict(base.config.json)
+    runtime = dict(config.get("config") or {})
+    environment = {**base.config.value.environment(), **settings.env}
+    runtime["User"] = settings.user
+    runtime["Env"] = [f"{name}={value}" for name, value in environment.items()]
+    _put(runtime, "Entrypoint", settings.entrypoint)
+    _put(runtime, "Cmd", settings.cmd)
+    if settings.workdir is not None:
+        runtime["WorkingDir"] = settings.workdir
+    labels = {**(runtime.get("Labels") or {}), **settings.labels}
+    _put(runtime, "Labels", dict(sorted(labels.items())))
+    rootfs = base.config.json["rootfs"]
+    entry = {
+        "created": settings.created,
+        "created_by": added.created_by,
+        "comment": "layersmith",
+    }
+    config["created"] = settings.created
+    config["config"] = runtime
+    config["rootfs"] = {**rootfs, "diff_ids": [*rootfs["diff_ids"], added.layer.diff_id]}
+    config["history"] = [*(config.get("history") or []), entry]
+    return config
+
+
+def _put(target: dict[str, Any], key: str, value: Any) -> None:
+    if value:
+        target[key] = list(value) if not isinstance(value, dict) else value
+    else:
+        target.pop(key, None)
+
+
+def _is_about(key: str) -> bool:
+    """Tell whether an annotation of the base speaks of the base only."""
+    return key.startswith(("org.opencontainers.image.base.", "org.opencontainers.image.ref."))
+
+
+def _as_oci(layer: dict[str, Any]) -> dict[str, Any]:
+    """Name a Docker layer by its OCI type: the bytes are the same, the manifest is OCI."""
+    compression = LAYER_COMPRESSION[layer["mediaType"]]
+    suffix = "" if compression == "none" else f"+{compression}"
+    return {**layer, "mediaType": f"application/vnd.oci.image.layer.v1.tar{suffix}"}
+
+
+def _described(descriptor: Descriptor) -> dict[str, Any]:
+    value: dict[str, Any] = decode(encode(descriptor), "descriptor")
+    return value
+
+
+def make_index(images: Sequence[Image], annotations: Mapping[str, str]) -> Document[Index]:
+    """Return the index over `images`, in the order of their platforms."""
+    manifests = []
+    for image in sorted(images, key=lambda image: image.platform.key):
+        platform = image.platform
+        about = {"architecture": platform.architecture, "os": platform.os}
+        if platform.architecture == "arm64" or platform.variant:
+            about["variant"] = platform.variant or "v8"
+        manifests.append({**_described(image.manifest.descriptor), "platform": about})
+    json: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": manifests,
+    }
+    if annotations:
+        json["annotations"] = dict(sorted(annotations.items()))
+    return Document.write(json, OCI_INDEX, Index)

@@ -1,0 +1,1 @@
+"""Everything decided, nothing done: which entries a layer gets, and why."""

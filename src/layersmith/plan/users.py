@@ -1,0 +1,102 @@
+"""The user of an image: appended to the base's passwd and group, with a home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from layersmith.errors import RecipeError
+from layersmith.rootfs.entries import Directory, File, Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from layersmith.recipe.recipe import User
+    from layersmith.rootfs.entries import Entry
+    from layersmith.rootfs.tree import Root
+
+__all__ = ["PlannedUser", "plan_user"]
+
+PASSWD: Final = "etc/passwd"
+GROUP: Final = "etc/group"
+_NO_SHELL: Final = "/sbin/nologin"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUser:
+    """Ids and home of the user, and the entries that make it so."""
+
+    uid: int
+    gid: int
+    home: str
+    entries: Mapping[str, Entry]
+
+    @property
+    def config(self) -> str:
+        """``uid:gid`` in numbers: Kubernetes' runAsNonRoot refuses names."""
+        return f"{self.uid}:{self.gid}"
+
+
+def plan_user(base: Root, user: User) -> PlannedUser:
+    """Return what makes `user` exist on top of `base`.
+
+    A user that the base has needs nothing. Raises :class:`RecipeError` where the
+    name or the number means somebody else in the base.
+    """
+    accounts = _lines(base, PASSWD, 7)
+    groups = _lines(base, GROUP, 4)
+    known = next((line for line in accounts if line[0] == user.name), None)
+    if user.uid < 0:
+        if known is None:
+            raise RecipeError(
+                f"the base has no user {user.name!r}", hint="write it as NAME:UID:GID"
+            )
+        return PlannedUser(int(known[2]), int(known[3]), known[5], {})
+    if known is not None:
+        if (known[2], known[3]) != (str(user.uid), str(user.gid)):
+            raise RecipeError(
+                f"the base's user {user.name!r} is {known[2]}:{known[3]}",
+                hint="choose another name, or its numbers",
+            )
+        return PlannedUser(user.uid, user.gid, known[5], {})
+    _check_free(user, accounts, groups)
+    return _added(base, user, has_group=any(line[2] == str(user.gid) for line in groups))
+
+
+def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) -> None:
+    taken = next((line[0] for line in accounts if line[2] == str(user.uid)), None)
+    if taken is not None:
+        raise RecipeError(
+            f"the base's user {taken!r} has the number {user.uid} already",
+            hint="choose another UID" + (", or --user nonroot" if taken == "nonroot" else ""),
+        )
+    other = next((line[2] for line in groups if line[0] == user.name), None)
+    if other not in (None, str(user.gid)):
+        raise RecipeError(
+            f"the base's group {user.name!r} has the number {other}", hint="choose that GID"
+        )
+
+
+def _added(base: Root, user: User, *, has_group: bool) -> PlannedUser:
+    home = f"home/{user.name}"
+    account = f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:/{home}:{_NO_SHELL}"
+    entries: dict[str, Entry] = {PASSWD: _appended(base, PASSWD, account)}
+    if not has_group:
+        entries[GROUP] = _appended(base, GROUP, f"{user.name}:x:{user.gid}:")
+    entries[home] = Directory(Meta(0o700, user.uid, user.gid), {})
+    return PlannedUser(user.uid, user.gid, f"/{home}", entries)
+
+
+def _appended(base: Root, path: str, line: str) -> File:
+    before = base.read(path) or b""
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    found = base.tree.lookup(path)
+    mode = found.meta.mode if found is not None else 0o644
+    return File(Meta(mode), before + line.encode() + b"\n")
+
+
+def _lines(base: Root, path: str, fields: int) -> list[list[str]]:
+    text = (base.read(path) or b"").decode("utf-8", "surrogateescape")
+    lines = [line.split(":") for line in text.splitlines()]
+    return [line for line in lines if len(line) == fields]

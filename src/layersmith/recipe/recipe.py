@@ -1,0 +1,164 @@
+"""Recipes: everything that shapes an image, from a file, the command line, or both.
+
+A file is TOML with the keys of :class:`Recipe`; unknown keys are refused with their
+place. :meth:`Recipe.over` lays the command line over a file: lists and tables are
+added to, single values and destinations replaced.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from layersmith.errors import LayersmithError, OutputError, RecipeError, one_line
+from layersmith.oci.documents import Platform
+from layersmith.oci.reference import valid_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["DEFAULT_PLATFORMS", "Recipe", "User", "read_recipe"]
+
+DEFAULT_PLATFORMS: Final = ("linux/amd64", "linux/arm64")
+_MAX_ID: Final = 2**31 - 1
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_ENV_NAME = re.compile(r"[^=\0]+")
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+
+
+class User(msgspec.Struct, frozen=True):
+    """The image's user; ids below zero ask for the base's own user of that name."""
+
+    name: str
+    uid: int = -1
+    gid: int = -1
+
+    @classmethod
+    def parse(cls, text: str) -> User:
+        """Read ``NAME:UID:GID`` or ``nonroot``; raises :class:`RecipeError`."""
+        if text == "nonroot":
+            return cls("nonroot")
+        name, _, numbers = text.partition(":")
+        uid, _, gid = numbers.partition(":")
+        valid = _USER_NAME.fullmatch(name) and uid.isdecimal() and gid.isdecimal()
+        if not valid or not 0 < int(uid) <= _MAX_ID or not 0 < int(gid) <= _MAX_ID:
+            raise RecipeError(
+                f"{one_line(text, 60)!r} is not a user",
+                hint="write NAME:UID:GID like monty:1000:1000 (numbers from 1), or nonroot",
+            )
+        return cls(name, int(uid), int(gid))
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """What to assemble and how the result looks. All keys are optional."""
+
+    target: str = ""
+    base: str = ""
+    builder: str = ""
+    platforms: tuple[str, ...] = ()
+    output: str = ""
+    push: tuple[str, ...] = ()
+    mirrors: dict[str, str] = {}
+    plain_http: tuple[str, ...] = ()
+    user: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    workdir: str | None = None
+    allow_unresolved: tuple[str, ...] = ()
+
+    def over(self, lower: Recipe) -> Recipe:
+        """Return `lower` with what this recipe says laid over it."""
+        merged: dict[str, Any] = {}
+        for field in self.__struct_fields__:
+            mine, below = getattr(self, field), getattr(lower, field)
+            if isinstance(below, dict):
+                merged[field] = {**below, **mine}
+            elif field in _REPLACED:
+                given = mine is not None if field in _OPTIONAL else bool(mine)
+                merged[field] = mine if given else below
+            elif isinstance(below, tuple):
+                merged[field] = (*below, *(item for item in mine if item not in below))
+        return Recipe(**merged)
+
+    def chosen_platforms(self) -> tuple[Platform, ...]:
+        """Return the platforms, without repeats; raises :class:`RecipeError`."""
+        found: dict[tuple[str, str, str], Platform] = {}
+        for text in self.platforms or DEFAULT_PLATFORMS:
+            try:
+                platform = Platform.parse(text)
+            except LayersmithError as error:
+                raise RecipeError(error.message, hint=error.hint) from None
+            found.setdefault(platform.key, platform)
+        return tuple(found.values())
+
+    def chosen_user(self) -> User:
+        """Return the user, monty by default; raises :class:`RecipeError`."""
+        return User.parse(self.user or "monty:1000:1000")
+
+    def check(self) -> Recipe:
+        """Return this recipe if its values are sound; raises :class:`RecipeError`."""
+        self.chosen_platforms()
+        self.chosen_user()
+        for name in self.env:
+            if _ENV_NAME.fullmatch(name) is None:
+                raise RecipeError(f"{one_line(name, 60)!r} is no name of a variable")
+        if self.workdir is not None and not self.workdir.startswith("/"):
+            raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
+        for host in self.plain_http:
+            if not valid_registry(host):
+                raise RecipeError(f"{one_line(host, 60)!r} is not a host for --plain-http")
+        return self
+
+
+# An empty entrypoint or command is a wish, not an absence.
+_OPTIONAL: Final = frozenset({"entrypoint", "cmd", "workdir"})
+_REPLACED: Final = _OPTIONAL | {"target", "base", "builder", "platforms", "output", "push", "user"}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe file; raises :class:`RecipeError` with file, line and key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot read the recipe {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecipeError("not UTF-8 text", place=str(path)) from None
+    try:
+        return msgspec.convert(tomllib.loads(text), Recipe).check()
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(one_line(str(error), 200), place=str(path)) from None
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), text, path) from None
+    except RecipeError as error:
+        raise RecipeError(error.message, place=str(path), hint=error.hint) from None
+
+
+def _explained(message: str, text: str, path: Path) -> RecipeError:
+    unknown = _UNKNOWN.search(message)
+    known = ", ".join(field.encode_name for field in msgspec.structs.fields(Recipe))
+    if unknown is None:
+        where = re.search(r"\$\.([\w-]+)", message)
+        key = where[1] if where else ""
+        return RecipeError(one_line(message, 200), place=_place(path, text, key))
+    return RecipeError(
+        f"unknown key {unknown[1]!r}",
+        place=_place(path, text, unknown[1]),
+        hint=f"known keys: {known}",
+    )
+
+
+def _place(path: Path, text: str, key: str) -> str:
+    """Return ``file:line`` of the first line that sets `key`, or the file alone."""
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if key and pattern.match(line):
+            return f"{path}:{number}"
+    return str(path)

@@ -1,0 +1,70 @@
+"""Targets: ``<python>-<debian>[-debug]``, and the two images that each stands for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from layersmith.errors import InvalidTarget, one_line
+from layersmith.oci.reference import Reference
+
+__all__ = ["GRAMMAR", "Target"]
+
+GRAMMAR: Final = "<python>-<debian>[-debug], like 3.13-debian13, 3.13.5-debian13-debug"
+_PATTERN = re.compile(r"(3\.(\d{1,2})(?:\.\d{1,3})?)-debian(\d{1,2})(-debug)?", re.ASCII)
+_CODENAMES: Final = {12: "bookworm", 13: "trixie"}
+# python:3.N-slim-bookworm and -trixie exist for these; a later minor is let through.
+_OLDEST: Final = {12: 9, 13: 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to assemble: a Python version on a Debian release, plain or debug."""
+
+    python: str
+    debian: int
+    debug: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a target; raises :class:`InvalidTarget` with the nearest valid one."""
+        match = _PATTERN.fullmatch(text)
+        if match is None or _OLDEST.get(int(match[3]), 99) > int(match[2]):
+            raise InvalidTarget(
+                f"{one_line(text, 60)!r} is not a target: {GRAMMAR}",
+                hint=f"did you mean {_nearest(text)}?",
+            )
+        return cls(match[1], int(match[3]), match[4] is not None)
+
+    def __str__(self) -> str:
+        """Return the target as it is typed."""
+        return f"{self.python}-{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the Python version in every tag: ``debian13-debug``."""
+        return f"debian{self.debian}{'-debug' if self.debug else ''}"
+
+    @property
+    def base(self) -> Reference:
+        """The distroless image below."""
+        tag = "debug" if self.debug else "latest"
+        return Reference(f"gcr.io/distroless/cc-debian{self.debian}:{tag}")
+
+    @property
+    def builder(self) -> Reference:
+        """The official image that Python is taken from."""
+        codename = _CODENAMES[self.debian]
+        return Reference(f"docker.io/library/python:{self.python}-slim-{codename}")
+
+
+def _nearest(text: str) -> str:
+    lowered = text.lower()
+    debug = "-debug" if "debug" in lowered else ""
+    wanted = re.search(r"3\.(\d{1,2})(?:\.\d{1,3})?", text)
+    python = wanted[0] if wanted and int(wanted[1]) >= min(_OLDEST.values()) else ""
+    choices = [f"{python or f'3.{m}'}-debian{d}{debug}" for d in (13, 12) for m in (13, 14, 12)]
+    found = difflib.get_close_matches(lowered, choices, n=1, cutoff=0.0)
+    return found[0]

@@ -1,0 +1,159 @@
+"""An OCI image layout directory, as a source and as a sink (image-spec image-layout.md)."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from layersmith.errors import DocumentError, NotFound, OutputError
+from layersmith.oci.content import CHUNK, Readable, VerifiedReader
+from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from layersmith.oci.strictjson import decode, encode, typed
+from layersmith.stores.files import appearing, disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from layersmith.oci.digest import Digest
+    from layersmith.oci.reference import Reference
+
+__all__ = ["Layout"]
+
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+_VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_EMPTY: Final[dict[str, Any]] = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.index.v1+json",
+    "manifests": [],
+}
+
+
+class Layout:
+    """One layout directory; tags are its ``org.opencontainers.image.ref.name``s."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._index = path / "index.json"
+
+    @property
+    def name(self) -> str:
+        """``oci:`` and the directory."""
+        return f"oci:{self._path}"
+
+    def resolve(self, identifier: str) -> Descriptor:
+        """Return what a tag or digest stands for; the only image if there is one.
+
+        Raises :class:`NotFound`, naming the tags that are there.
+        """
+        entries = self._entries()
+        named = [d for d in entries if d.annotations.get(REF_NAME) == identifier]
+        digest = [d for d in entries if d.digest == identifier]
+        if named or digest:
+            return (named or digest)[-1]
+        if identifier == "latest" and len({d.digest for d in entries}) == 1:
+            return entries[0]
+        tags = sorted({d.annotations.get(REF_NAME, "(untagged)") for d in entries})
+        raise NotFound(
+            f"{self.name} has no {identifier!r}",
+            hint=f"it has: {', '.join(tags) or 'nothing'}; write oci:DIR:TAG",
+        )
+
+    @contextmanager
+    def open(self, descriptor: Descriptor) -> Iterator[Readable]:
+        """Open a blob, verified while it is read."""
+        path = self._blob(descriptor.digest)
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise NotFound(f"{self.name} has no blob {descriptor.digest}") from None
+        except OSError as error:
+            raise OutputError(f"reading {path}: {error.strerror}") from None
+        with file, disk_errors(f"reading {path}"):
+            yield VerifiedReader(file, descriptor, self.name)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether the blob is there, whole and intact."""
+        try:
+            if self._blob(descriptor.digest).stat().st_size != descriptor.size:
+                return False
+            hasher = descriptor.digest.hasher()
+            with self._blob(descriptor.digest).open("rb", buffering=0) as file:
+                while data := file.read(CHUNK):
+                    hasher.update(data)
+        except OSError:
+            return False
+        return hasher.hexdigest() == descriptor.digest.encoded
+
+    def mount(self, descriptor: Descriptor, origin: Reference) -> bool:  # noqa: ARG002
+        """Return false: a directory has no other repositories."""
+        return False
+
+    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+        """Store a blob; it appears whole, verified and on the disk."""
+        path = self._blob(descriptor.digest)
+        reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
+        with disk_errors(f"writing {path}"), appearing(path, durable=True) as file:
+            while data := reader.read(CHUNK):
+                file.write(data)
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Let `name` stand for a manifest; the rest of the index stays."""
+        with disk_errors(f"writing {self.name}"):
+            self._path.mkdir(parents=True, exist_ok=True)
+            marker = self._path / "oci-layout"
+            if not marker.exists():
+                with appearing(marker, durable=True) as file:
+                    file.write(_VERSION)
+            json = self._read() if self._index.exists() else dict(_EMPTY)
+            entry = {
+                "mediaType": descriptor.media_type,
+                "digest": descriptor.digest,
+                "size": descriptor.size,
+                "annotations": {REF_NAME: name},
+            }
+            others = [m for m in json["manifests"] if _tag(m) != name]
+            manifests = sorted([*others, entry], key=_order)
+            with appearing(self._index, durable=True) as file:
+                file.write(encode({**json, "manifests": manifests}))
+
+    def _blob(self, digest: Digest) -> Path:
+        return self._path / "blobs" / digest.algorithm / digest.encoded
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            raw = self._index.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(
+                f"{self.name} is not an OCI layout: it has no index.json",
+                hint="is the path right? make one with --output oci:DIR",
+            ) from None
+        except OSError as error:
+            raise OutputError(f"reading {self._index}: {error.strerror}") from None
+        json = decode(raw, str(self._index))
+        if not isinstance(json, dict) or not isinstance(json.get("manifests"), list):
+            raise DocumentError(f"{self._index}: not an index")
+        return json
+
+    def _entries(self) -> list[Descriptor]:
+        found = typed(self._read()["manifests"], list[Descriptor], str(self._index))
+        return [d for d in found if d.media_type in INDEX_TYPES | MANIFEST_TYPES]
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str]:
+    return _tag(entry), str(entry.get("digest", ""))
+
+
+def _tag(entry: dict[str, Any]) -> str:
+    return str((entry.get("annotations") or {}).get(REF_NAME, ""))
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove a directory tree that is empty but for directories; keep anything else."""
+    for folder, _, files in os.walk(path, topdown=False):
+        if not files:
+            try:
+                os.rmdir(folder)  # noqa: PTH106 - os.walk gives strings
+            except OSError:
+                return
