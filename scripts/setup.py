@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Make .venv: hashed requirements and the project itself. Needs only python3 and apt, no root.
+
+A second run with unchanged requirements does nothing and takes no time.
+Standard library only, and no syntax newer than the check of the version below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROJECT = Path(__file__).resolve().parent.parent
+VENV = PROJECT / ".venv"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = PROJECT / "requirements" / "dev.txt"
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    """Set up what is not set up yet; the exit code says whether it worked."""
+    if sys.version_info < OLDEST:
+        running = ".".join(str(part) for part in sys.version_info[:3])
+        print(f"layersmith needs Python 3.11 or newer, this is {running}: make PYTHON=python3.13")
+        return 1
+    try:
+        _once("requirements", _install_requirements, REQUIREMENTS.read_bytes(), _this_python())
+        _once("project", _install_project, (PROJECT / "pyproject.toml").read_bytes())
+    except subprocess.CalledProcessError as failure:
+        print(f"set-up failed: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _once(step: str, action: Callable[[], None], *inputs: bytes) -> None:
+    """Do `action`, unless it has been done in this environment with the same inputs."""
+    stamp = VENV / f".{step}"
+    wanted = hashlib.sha256(b"\0".join(inputs)).hexdigest()
+    if not (PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted):
+        action()
+        stamp.write_text(wanted)
+
+
+def _this_python() -> bytes:
+    """Tell what an environment is bound to: an interpreter, and its own place."""
+    return f"{sys.version} {VENV}".encode()
+
+
+def _install_requirements() -> None:
+    print(f"setting up {VENV.name} with Python {sys.version.split()[0]}", flush=True)
+    _make_environment()
+    _pip("install", "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS))
+
+
+def _install_project() -> None:
+    # The build back end is one of the requirements: isolation would download it unpinned.
+    _pip("install", "--no-deps", "--no-build-isolation", "-e", str(PROJECT))
+
+
+def _make_environment() -> None:
+    """Make the environment with pip in it, though Debian splits ensurepip off its python3."""
+    try:
+        import ensurepip  # noqa: F401, PLC0415
+    except ImportError:
+        _call(sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
+        wheel = _debian_pip_wheel()
+        _call(str(PYTHON), f"{wheel}/pip", "install", "-qq", "--no-index", "--no-deps", str(wheel))
+    else:
+        _call(sys.executable, "-m", "venv", "--clear", str(VENV))
+
+
+def _debian_pip_wheel() -> Path:
+    """Get pip from Debian's own package, by the host's apt."""
+    sys.path.insert(0, str(PROJECT))
+    from fixtures.tools import unpack  # noqa: PLC0415 (not on the path before)
+
+    print("python3-venv is not installed: taking pip from the package python3-pip-whl", flush=True)
+    wheels = unpack("python3-pip-whl") / "usr" / "share" / "python-wheels"
+    return next(wheels.glob("pip-*.whl"))
+
+
+def _pip(*arguments: str) -> None:
+    _call(str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments)
+
+
+def _call(*command: str) -> None:
+    # A virtual environment or a PYTHONPATH of the caller must not leak into ours.
+    leaks = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+    env = {name: value for name, value in os.environ.items() if name not in leaks}
+    subprocess.run(command, check=True, cwd=PROJECT, env=env)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
