@@ -8,9 +8,11 @@ Standard library only, and no syntax newer than the check of the version below.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 VENV = PROJECT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = PROJECT / "requirements" / "dev.txt"
+HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OLDEST = (3, 11)
 
 
@@ -33,7 +36,7 @@ def main() -> int:
     try:
         _once("requirements", _install_requirements, REQUIREMENTS.read_bytes(), _this_python())
         _once("project", _install_project, (PROJECT / "pyproject.toml").read_bytes())
-    except subprocess.CalledProcessError as failure:
+    except (subprocess.CalledProcessError, OSError, RuntimeError) as failure:
         print(f"set-up failed: {failure}", file=sys.stderr)
         return 1
     return 0
@@ -66,14 +69,19 @@ def _install_project() -> None:
 
 def _make_environment() -> None:
     """Make the environment with pip in it, though Debian splits ensurepip off its python3."""
-    try:
-        import ensurepip  # noqa: F401, PLC0415
-    except ImportError:
-        _call(sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
-        wheel = _debian_pip_wheel()
-        _call(str(PYTHON), f"{wheel}/pip", "install", "-qq", "--no-index", "--no-deps", str(wheel))
-    else:
+    if importlib.util.find_spec("ensurepip") is not None:
         _call(sys.executable, "-m", "venv", "--clear", str(VENV))
+        return
+    print("python3-venv is not installed: taking pip from the package python3-pip-whl", flush=True)
+    _call(sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
+    site_packages = next(VENV.glob("lib/python3*/site-packages"))
+    with zipfile.ZipFile(_debian_pip_wheel()) as wheel:
+        wheel.extractall(site_packages)
+    if not HOST_CERTIFICATES.exists():
+        # Debian's pip trusts what the host trusts, and this host has no ca-certificates:
+        # let it use the bundle inside the wheel, as pip does everywhere else.
+        with (site_packages / "pip" / "_vendor" / "certifi" / "core.py").open("a") as core:
+            core.write("\n\ndef where():\n    return __file__[:-len('core.py')] + 'cacert.pem'\n")
 
 
 def _debian_pip_wheel() -> Path:
@@ -81,7 +89,6 @@ def _debian_pip_wheel() -> Path:
     sys.path.insert(0, str(PROJECT))
     from fixtures.tools import unpack  # noqa: PLC0415 (not on the path before)
 
-    print("python3-venv is not installed: taking pip from the package python3-pip-whl", flush=True)
     wheels = unpack("python3-pip-whl") / "usr" / "share" / "python-wheels"
     return next(wheels.glob("pip-*.whl"))
 
