@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import VerificationError
 from layersmith.oci.content import CHUNK, Readable, Source, VerifiedReader
@@ -28,11 +29,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.oci.documents import Descriptor
+    from layersmith.stores.files import Appearing
 
 __all__ = ["Cache", "CachedSource"]
 
 _VERSION: Final = "v1"
 _HEX: Final = 64
+
+
+@dataclass(slots=True)
+class NewBlob:
+    """A blob being written; `digest` is set by the writer."""
+
+    file: Appearing
+    digest: str = ""
 
 
 class Cache:
@@ -92,10 +102,19 @@ class Cache:
                 file.write(chunk)
 
     @contextmanager
-    def new_file(self, path: Path) -> Iterator[BinaryIO]:
+    def new_file(self, path: Path) -> Iterator[Appearing]:
         """Write a file of the cache that appears when the block ends well."""
         with disk_errors(f"writing the cache {path}"), appearing(path) as file:
             yield file
+
+    @contextmanager
+    def new_blob(self) -> Iterator[NewBlob]:
+        """Write a blob whose digest is known at the end; set it before the block ends."""
+        place = self._root / "blobs" / "sha256" / "new"
+        with disk_errors(f"writing the cache {place}"), appearing(place) as file:
+            new = NewBlob(file)
+            yield new
+            file.path = self.blob_path(Digest(new.digest))
 
     def recall(self, key: str) -> bytes | None:
         """Return what :meth:`remember` kept under `key`, if it is intact."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["appearing", "disk_errors"]
+__all__ = ["Appearing", "appearing", "disk_errors"]
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or point elsewhere",
@@ -36,22 +36,32 @@ def disk_errors(what: str) -> Iterator[None]:
         raise OutputError(f"{what}: {error.strerror or error}", hint=hint) from None
 
 
+class Appearing:
+    """A file that is being written; `path` is where it will appear."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.write = file.write
+        self.path = path
+
+
 @contextmanager
-def appearing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+def appearing(path: Path, *, durable: bool = False) -> Iterator[Appearing]:
     """Write a file beside `path`, and rename it there when the block ends well.
 
-    With `durable` the bytes are on the disk before the name is. Whatever happens,
-    no partial file keeps the final name, and on an error none is left at all.
+    The block may still change the name, within the directory. With `durable` the bytes
+    are on the disk before the name is. Whatever happens, no partial file keeps the
+    final name, and on an error none is left at all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb", buffering=0) as file:
-            yield file
-            os.fchmod(file.fileno(), 0o644)
+            new = Appearing(file, path)
+            yield new
+            os.fchmod(handle, 0o644)
             if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the name is a string already
+                os.fsync(handle)
+        os.replace(temporary, new.path)  # noqa: PTH105 - the name is a string already
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108

@@ -11,7 +11,7 @@ import hashlib
 import os
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import DigestMismatch, VerificationError, intention
 from layersmith.oci.digest import Digest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from layersmith.rootfs.entries import File
     from layersmith.rootfs.layer import Change
     from layersmith.stores.cache import Cache, CachedSource
+    from layersmith.stores.files import Appearing
 
 __all__ = ["CacheDamagedError", "LayerStore"]
 
@@ -116,7 +117,7 @@ class LayerStore:
         hasher = layer.diff_id.hasher()
         size = 0
 
-        def recorded(file: BinaryIO) -> Iterator[bytes]:
+        def recorded(file: Appearing) -> Iterator[bytes]:
             nonlocal size
             for piece in decompress(stream, layer.compression, layer.descriptor.size):
                 hasher.update(piece)

@@ -1,0 +1,1 @@
+"""Where the pieces meet: inputs -> plan -> layer -> delivery."""

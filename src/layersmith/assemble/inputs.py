@@ -1,0 +1,117 @@
+"""Loading base and builder: images of each platform, and their trees."""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Self
+
+from layersmith.errors import RecipeError, intention, one_line
+from layersmith.oci.image import load, select
+from layersmith.rootfs.layer import overlay
+from layersmith.rootfs.tree import Root
+from layersmith.stores.cache import CachedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from layersmith.assemble.places import Place
+    from layersmith.oci.content import Source
+    from layersmith.oci.digest import Digest
+    from layersmith.oci.documents import Document, Index, Manifest, Platform
+    from layersmith.oci.image import Image
+    from layersmith.stores.cache import Cache
+    from layersmith.stores.layers import LayerStore
+
+__all__ = ["Input", "LayerReader", "epoch_of", "load_input"]
+
+_READERS: Final = 6
+_FRACTION = re.compile(r"\.\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An image that is read, for every platform: `top` is what its tag stood for."""
+
+    source: CachedSource
+    place: Place
+    top: Document[Index] | Document[Manifest]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest that the tag stood for."""
+        return self.top.descriptor.digest
+
+    def image(self, platform: Platform) -> Image:
+        """Return the image of `platform`; raises :class:`NotFound`."""
+        return select(self.source, self.top, platform)
+
+
+def load_input(source: Source, place: Place, cache: Cache) -> Input:
+    """Resolve the place's tag once; from here on only digests are used."""
+    cached = CachedSource(source, cache)
+    with intention(f"reading {place}"):
+        return Input(cached, place, load(cached, place.identifier))
+
+
+class LayerReader:
+    """Reads layers side by side, at most so many at once that memory stays bounded."""
+
+    def __init__(self, layers: LayerStore) -> None:
+        self._layers = layers
+        self._pool = ThreadPoolExecutor(_READERS, "layer")
+
+    def roots(self, wanted: Sequence[tuple[Input, Image, bool]]) -> list[Root]:
+        """Return the file systems of images; the flag keeps their blobs in the cache."""
+        futures = [
+            [
+                self._pool.submit(self._layers.changes, input_.source, layer, keep_blob=keep)
+                for layer in image.layers
+            ]
+            for input_, image, keep in wanted
+        ]
+        return [
+            Root(overlay([future.result() for future in layers]), self._layers)
+            for layers in futures
+        ]
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop: what is under way ends first, what waits is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def epoch_of(images: Sequence[Image]) -> int:
+    """Return SOURCE_DATE_EPOCH, else the newest ``created`` of `images`; never the clock.
+
+    Raises :class:`RecipeError` for a SOURCE_DATE_EPOCH that is no number of seconds.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text:
+        if not text.isdecimal() or int(text) > 0o77777777777:
+            raise RecipeError(
+                f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
+                hint="it is a number of seconds since 1970",
+            )
+        return int(text)
+    return max(_seconds(image.config.value.created) for image in images)
+
+
+def _seconds(created: str | None) -> int:
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
+        return max(0, int(moment.timestamp())) if moment.tzinfo is not None else 0
+    except ValueError:
+        return 0

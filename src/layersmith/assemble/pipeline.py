@@ -1,0 +1,202 @@
+"""The pipeline of `plan` and `assemble`: short composition, no detail."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from layersmith.assemble.delivery import Blob, Delivery, deliver
+from layersmith.assemble.inputs import Input, LayerReader, epoch_of, load_input
+from layersmith.assemble.places import Place
+from layersmith.assemble.toplayer import TopLayer, make_layer
+from layersmith.errors import RecipeError, intention
+from layersmith.oci.image import Image, NewLayer, Settings, derive, make_index
+from layersmith.plan.plan import Plan, Platformed, make_plan
+from layersmith.stores.layers import CacheDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.oci.documents import Document, Index, Platform
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
+
+__all__ = ["Assembled", "Made", "Planned", "assemble", "plan"]
+
+_ENV: Final = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONFAULTHANDLER": "1",
+}
+_ENTRYPOINT: Final = ("/usr/local/bin/python",)
+_ABOUT: Final = "org.opencontainers.image."
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The inputs and the plan of every platform: what `layersmith plan` shows."""
+
+    target: Target
+    recipe: Recipe
+    base: Input
+    builder: Input
+    plans: Sequence[Plan]
+
+    @property
+    def python(self) -> str:
+        """The full Python version, the same on every platform."""
+        return self.plans[0].python
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The target, and the target with the full Python version."""
+        return tuple(dict.fromkeys((str(self.target), f"{self.python}-{self.target.suffix}")))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One platform, done: its plan, its layer, its image."""
+
+    plan: Plan
+    layer: TopLayer
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The result: the index, its images, and the names that stand for it."""
+
+    planned: Planned
+    index: Document[Index]
+    made: Sequence[Made]
+    names: Sequence[str]
+
+
+def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
+    """Read base and builder and decide; nothing but the cache is written.
+
+    Raises :class:`StoreError`, :class:`VerificationError`, :class:`LayerError`,
+    :class:`ClosureError` or :class:`RecipeError`.
+    """
+    places = [
+        Place.parse(recipe.base or target.base),
+        Place.parse(recipe.builder or target.builder),
+    ]
+    with workshop.timed("resolve"), ThreadPoolExecutor(2) as pool:
+        base, builder = pool.map(lambda place: _load(workshop, place), places)
+    platforms = recipe.chosen_platforms()
+    with (
+        workshop.timed("read and plan"),
+        LayerReader(workshop.layers) as reader,
+        ThreadPoolExecutor(len(platforms)) as pool,
+    ):
+        plans = list(
+            pool.map(lambda p: _plan_platform(p, base, builder, recipe, reader), platforms)
+        )
+    versions = {plan.python for plan in plans}
+    if len(versions) > 1:
+        raise RecipeError(f"the builder has another Python on each platform: {sorted(versions)}")
+    return Planned(target, recipe, base, builder, plans)
+
+
+def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
+    """Make the image of every platform and deliver the index to every place."""
+    places = _destinations(target, recipe)
+    planned = plan(workshop, target, recipe)
+    with workshop.timed("pack"), ThreadPoolExecutor(len(planned.plans)) as pool:
+        made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
+    index = make_index([m.image for m in made], _annotations(planned, planned.plans[0].epoch))
+    delivery = Delivery(index, [m.image for m in made], _blobs(planned, made))
+    names = []
+    with workshop.timed("deliver"):
+        for place in places:
+            tags = (place.tag,) if place.tag else planned.tags
+            deliver(delivery, place.sink(workshop.registries), tags, workshop.cache)
+            names += [place.named(tag) for tag in tags]
+    return Assembled(planned, index, made, names)
+
+
+def _load(workshop: Workshop, place: Place) -> Input:
+    source = place.source(workshop.registries)
+    return load_input(source, place, workshop.cache)
+
+
+def _plan_platform(
+    platform: Platform, base: Input, builder: Input, recipe: Recipe, reader: LayerReader
+) -> Plan:
+    with intention(str(platform)):
+        images = base.image(platform), builder.image(platform)
+        for attempt in range(2):
+            try:
+                roots = reader.roots([(base, images[0], True), (builder, images[1], False)])
+                return make_plan(Platformed(*images, *roots), recipe, epoch_of(images))
+            except CacheDamagedError:
+                # The damaged layer has been dropped: reading again fetches it anew.
+                if attempt:
+                    raise
+        raise AssertionError
+
+
+def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
+    recipe, platform = planned.recipe, plan.inputs.base.platform
+    with intention(str(platform)):
+        layer = make_layer(
+            plan.entries,
+            workshop.layers,
+            plan.epoch,
+            workshop.cache,
+            workshop.progress,
+            f"pack {platform}",
+        )
+        added = NewLayer(layer.layer, f"layersmith assemble {planned.target}")
+        settings = Settings(
+            created=datetime.fromtimestamp(plan.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            user=plan.user.config,
+            env={**_ENV, **recipe.env},
+            entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
+            cmd=recipe.cmd,
+            workdir=recipe.workdir,
+            labels=recipe.labels,
+            annotations=_annotations(planned, plan.epoch),
+        )
+        return Made(plan, layer, derive(plan.inputs.base, added, settings))
+
+
+def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
+    created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {
+        f"{_ABOUT}base.digest": str(planned.base.digest),
+        f"{_ABOUT}created": created,
+        f"{_ABOUT}version": planned.python,
+    }
+    if planned.base.place.reference is not None:
+        about[f"{_ABOUT}base.name"] = str(planned.base.place.reference)
+    return {**about, **planned.recipe.annotations}
+
+
+def _destinations(target: Target, recipe: Recipe) -> list[Place]:
+    places = [Place.parse(text) for text in recipe.push]
+    if recipe.output or not recipe.push:
+        output = recipe.output or f"oci:dist/{target}"
+        if not output.startswith("oci:"):
+            raise RecipeError(
+                f"the output {output!r} is no layout", hint="write oci:DIR or oci:DIR:TAG"
+            )
+        places.append(Place.parse(output))
+    return places
+
+
+def _blobs(planned: Planned, made: Sequence[Made]) -> list[Blob]:
+    blobs = []
+    for one in made:
+        inputs = one.plan.inputs
+        blobs += [
+            Blob(layer, planned.base.source, planned.base.place.reference)
+            for layer in inputs.base.manifest.value.layers
+        ]
+        blobs.append(Blob(one.layer.layer.descriptor, None, None))
+    return blobs

@@ -1,0 +1,127 @@
+"""The new layer: packed, hashed, compressed and hashed in one pass, into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import OCI_LAYER, Descriptor
+from layersmith.oci.image import Layer
+from layersmith.rootfs.compression import COMPRESSOR, compress
+from layersmith.rootfs.entries import File, Slice
+from layersmith.rootfs.pack import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from layersmith.oci.content import Progress
+    from layersmith.rootfs.entries import Entry
+    from layersmith.rootfs.tree import Contents
+    from layersmith.stores.cache import Cache
+
+__all__ = ["TopLayer", "make_layer"]
+
+# Changes whenever pack() would give other bytes for the same entries.
+_FORMAT: Final = "layersmith tar 1"
+
+
+class TopLayer(msgspec.Struct, frozen=True):
+    """A layer that is in the cache: what describes it, and its uncompressed size."""
+
+    digest: str
+    diff_id: str
+    size: int
+    uncompressed: int
+
+    @property
+    def layer(self) -> Layer:
+        """The layer as manifest and config name it."""
+        media_type = f"{OCI_LAYER}+gzip"
+        descriptor = Descriptor(media_type=media_type, digest=Digest(self.digest), size=self.size)
+        return Layer(descriptor, Digest(self.diff_id))
+
+
+def make_layer(
+    entries: Mapping[str, Entry],
+    contents: Contents,
+    mtime: int,
+    cache: Cache,
+    progress: Progress,
+    task: str,
+) -> TopLayer:
+    """Return the layer of `entries`, from the cache if it was made before."""
+    key = _key(entries, mtime)
+    kept = cache.recall(key)
+    if kept is not None:
+        known = msgspec.json.decode(kept, type=TopLayer)
+        if cache.intact(known.layer.descriptor):
+            return known
+    made = _make(entries, contents, mtime, cache, progress, task)
+    cache.remember(key, msgspec.json.encode(made))
+    return made
+
+
+def _make(
+    entries: Mapping[str, Entry],
+    contents: Contents,
+    mtime: int,
+    cache: Cache,
+    progress: Progress,
+    task: str,
+) -> TopLayer:
+    total = sum(entry.size for entry in entries.values() if isinstance(entry, File))
+    tar, blob = _Counter(), _Counter()
+
+    def packed() -> Iterator[bytes]:
+        for chunk in tar.through(pack(entries, contents, mtime)):
+            progress.advance(task, len(chunk), total)
+            yield chunk
+
+    with cache.new_blob() as new:
+        for piece in blob.through(compress(packed())):
+            new.file.write(piece)
+        new.digest = blob.digest
+    return TopLayer(blob.digest, tar.digest, blob.size, tar.size)
+
+
+class _Counter:
+    """Hashes and counts what passes through."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._hasher.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of_hasher(self._hasher)
+
+
+def _key(entries: Mapping[str, Entry], mtime: int) -> str:
+    """Name everything that the layer's bytes depend on."""
+    hasher = hashlib.sha256(f"{_FORMAT}\n{COMPRESSOR}\n{mtime}\n".encode())
+    for path in sorted(entries):
+        entry = entries[path]
+        # Two files with one slice become hard links, so the slice is part of the key.
+        about = repr((path, type(entry).__name__, entry.meta, _content(entry)))
+        hasher.update(about.encode("utf-8", "surrogateescape") + b"\n")
+    return f"layer {hasher.hexdigest()}"
+
+
+def _content(entry: Entry) -> object:
+    if not isinstance(entry, File):
+        return getattr(entry, "target", None) or (
+            getattr(entry, "kind", None), getattr(entry, "major", 0), getattr(entry, "minor", 0)
+        )  # fmt: skip
+    if isinstance(entry.content, Slice):
+        content = entry.content
+        return content.sha256, content.size, content.layer, content.offset
+    return hashlib.sha256(entry.content).digest(), len(entry.content)

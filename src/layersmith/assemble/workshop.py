@@ -1,0 +1,57 @@
+"""What a run needs at hand, opened once and closed at its end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Self
+
+from layersmith.stores.cache import Cache
+from layersmith.stores.layers import LayerStore
+from layersmith.stores.registry import Registries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from layersmith.oci.content import Progress
+    from layersmith.stores.registry import RegistryOptions
+
+__all__ = ["Workshop"]
+
+
+class Workshop:
+    """Cache, layers, registries and a stopwatch; use it as a context manager."""
+
+    def __init__(self, cache: Path, options: RegistryOptions, progress: Progress) -> None:
+        self.cache = Cache(cache)
+        self.progress = progress
+        self.layers = LayerStore(self.cache, progress)
+        self.registries = Registries(options, progress)
+        self.timings: dict[str, float] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open connections and files as they are needed."""
+        self._stack.callback(self.layers.close)
+        self._stack.enter_context(self.registries)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close them."""
+        self._stack.close()
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Measure a step in seconds."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[step] = round(time.monotonic() - start, 3)

@@ -1,0 +1,73 @@
+"""``layersmith assemble``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layersmith.cli.options import CacheDir, Json, Quiet, cache_directory, takes_recipe
+
+if TYPE_CHECKING:
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
+
+__all__ = ["assemble"]
+
+Output = Annotated[
+    str,
+    typer.Option(
+        help="An OCI layout to write. Default: oci:dist/TARGET, unless --push is given.",
+        metavar="oci:DIR[:TAG]",
+    ),
+]
+Push = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A repository to push to; without a tag it gets two. Repeatable.", metavar="REF"
+    ),
+]
+
+
+@takes_recipe
+def assemble(
+    target: Target,
+    recipe: Recipe,
+    output: Output = "",
+    push: Push = None,
+    cache_dir: CacheDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make an image for every platform, one new layer on the base, and deliver it.
+
+    Examples:
+
+      layersmith assemble 3.13-debian13
+
+      layersmith assemble 3.13-debian13 --push registry.example/team/python
+
+      layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
+
+      layersmith assemble --file layersmith.toml --json
+    """
+    from msgspec import structs
+
+    from layersmith.assemble.pipeline import assemble as run
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.cli import render
+    from layersmith.cli.progress import shown
+    from layersmith.stores.registry import RegistryOptions
+
+    if output or push:
+        recipe = structs.replace(recipe, output=output or recipe.output, push=tuple(push or recipe.push))
+    network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
+    with (
+        shown(quiet=quiet) as progress,
+        Workshop(cache_directory(cache_dir), network, progress) as workshop,
+    ):
+        done = run(workshop, target, recipe)
+    if json:
+        typer.echo(render.assembled_json(done, workshop.timings))
+    else:
+        typer.echo(render.summary(done, workshop.timings))

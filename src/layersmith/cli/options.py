@@ -1,0 +1,260 @@
+"""The options that commands share, and the target and recipe that they make.
+
+A command is written for ``(target, recipe, ...)``; :func:`takes_recipe` gives it all
+the options of :func:`_asked`, so that they are listed once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from layersmith.errors import RecipeError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
+
+__all__ = ["CacheDir", "Json", "Quiet", "cache_directory", "takes_recipe"]
+
+_INPUTS = "Inputs"
+_IMAGE = "Image"
+_NETWORK = "Network and cache"
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        help="PYTHON-DEBIAN[-debug], like 3.13-debian13 or 3.13.5-debian13-debug.",
+        metavar="TARGET",
+    ),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", help="A recipe (TOML); the command line wins.", metavar="FILE"),
+]
+Platforms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--platform",
+        help="linux/amd64 or linux/arm64; repeatable. Both by default.",
+        rich_help_panel=_INPUTS,
+    ),
+]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="The image below: a reference, or oci:DIR[:TAG].",
+        rich_help_panel=_INPUTS,
+        metavar="REF",
+    ),
+]
+Builder = Annotated[
+    str,
+    typer.Option(
+        help="The image that Python comes from: a reference, or oci:DIR[:TAG].",
+        rich_help_panel=_INPUTS,
+        metavar="REF",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Take builder files too that are left out (a glob, or a group like pip); repeatable.",
+        rich_help_panel=_INPUTS,
+        metavar="GLOB",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave builder files out; repeatable.", rich_help_panel=_INPUTS, metavar="GLOB"
+    ),
+]
+AllowUnresolved = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A library that may be missing (glob of sonames); repeatable.",
+        rich_help_panel=_INPUTS,
+        metavar="SONAME",
+    ),
+]
+UserOption = Annotated[
+    str,
+    typer.Option(
+        "--user",
+        help="NAME:UID:GID, or nonroot. Default: monty:1000:1000.",
+        rich_help_panel=_IMAGE,
+        metavar="USER",
+    ),
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An environment variable; repeatable.", rich_help_panel=_IMAGE, metavar="K=V"
+    ),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="A label; repeatable.", rich_help_panel=_IMAGE, metavar="K=V"),
+]
+Annotation = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An annotation of manifests and index; repeatable.",
+        rich_help_panel=_IMAGE,
+        metavar="K=V",
+    ),
+]
+Entrypoint = Annotated[
+    str | None,
+    typer.Option(
+        help='Words, or a JSON list; "" for none. Default: /usr/local/bin/python.',
+        rich_help_panel=_IMAGE,
+        metavar="WORDS",
+    ),
+]
+Cmd = Annotated[
+    str | None,
+    typer.Option(help="Words, or a JSON list.", rich_help_panel=_IMAGE, metavar="WORDS"),
+]
+Workdir = Annotated[
+    str | None,
+    typer.Option(help="The working directory.", rich_help_panel=_IMAGE, metavar="DIR"),
+]
+Mirror = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Read a registry elsewhere, like docker.io=127.0.0.1:5000[/prefix]; repeatable.",
+        rich_help_panel=_NETWORK,
+        metavar="HOST=HOST",
+    ),
+]
+PlainHttp = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Speak plain HTTP to this host (loopback hosts are anyway); repeatable.",
+        rich_help_panel=_NETWORK,
+        metavar="HOST",
+    ),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where layers are kept. Default: the user's cache directory.",
+        envvar="LAYERSMITH_CACHE",
+        rich_help_panel=_NETWORK,
+        metavar="DIR",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def _asked(
+    target: TargetArgument = "",
+    file: RecipeFile = None,
+    platform: Platforms = None,
+    base: Base = "",
+    builder: Builder = "",
+    include: Include = None,
+    exclude: Exclude = None,
+    allow_unresolved: AllowUnresolved = None,
+    user: UserOption = "",
+    env: Env = None,
+    label: Label = None,
+    annotation: Annotation = None,
+    entrypoint: Entrypoint = None,
+    cmd: Cmd = None,
+    workdir: Workdir = None,
+    mirror: Mirror = None,
+    plain_http: PlainHttp = None,
+) -> tuple[Target, Recipe]:
+    """Return what was asked for on the command line and in the recipe file, checked."""
+    from layersmith.recipe.recipe import Recipe, read_recipe
+    from layersmith.recipe.target import GRAMMAR
+    from layersmith.recipe.target import Target as Parsed
+
+    recipe = Recipe(
+        target=target,
+        base=base,
+        builder=builder,
+        platforms=tuple(platform or ()),
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        allow_unresolved=tuple(allow_unresolved or ()),
+        user=user,
+        env=_pairs(env, "--env"),
+        labels=_pairs(label, "--label"),
+        annotations=_pairs(annotation, "--annotation"),
+        entrypoint=_command(entrypoint, "--entrypoint"),
+        cmd=_command(cmd, "--cmd"),
+        workdir=workdir,
+        mirrors=_pairs(mirror, "--mirror"),
+        plain_http=tuple(plain_http or ()),
+    )
+    if file is not None:
+        recipe = recipe.over(read_recipe(file))
+    if not recipe.target:
+        raise RecipeError(f"no target: give {GRAMMAR}, or set target in the recipe")
+    return Parsed.parse(recipe.target), recipe.check()
+
+
+def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of `run(target, recipe, **its own options)`."""
+    shared = inspect.signature(_asked).parameters
+    own = dict(list(inspect.signature(run).parameters.items())[2:])
+
+    def command(**given: Any) -> None:
+        target, recipe = _asked(**{name: given.pop(name) for name in shared})
+        run(target, recipe, **given)
+
+    hints = get_type_hints(_asked, globals() | _TYPES, include_extras=True)
+    hints |= get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
+    command.__doc__ = run.__doc__
+    command.__annotations__ = {name: hints[name] for name in (*shared, *own)}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [p.replace(annotation=hints[p.name]) for p in (*shared.values(), *own.values())]
+    )
+    return command
+
+
+# The values that only the annotations of commands name; they are not looked at.
+_TYPES: dict[str, Any] = {"Target": Any, "Recipe": Any}
+
+
+def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Read repeated ``K=V``; raises :class:`RecipeError`."""
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"{option} {one_line(text, 60)!r} is not NAME=VALUE")
+        found[key] = value
+    return found
+
+
+def _command(text: str | None, option: str) -> tuple[str, ...] | None:
+    """Read words, quoted as in a shell, or a JSON list of strings."""
+    if text is None:
+        return None
+    try:
+        words = json.loads(text) if text.startswith("[") else shlex.split(text)
+    except ValueError as error:
+        raise RecipeError(f"{option} {one_line(text, 60)!r}: {error}") from None
+    if not all(isinstance(word, str) for word in words):
+        raise RecipeError(f"{option} {one_line(text, 60)!r} is no list of strings")
+    return tuple(words)
+
+
+def cache_directory(given: Path | None) -> Path:
+    """Return the cache that was asked for, or the user's."""
+    from platformdirs import user_cache_path
+
+    return given if given is not None else user_cache_path("layersmith")

@@ -1,0 +1,46 @@
+"""``layersmith plan``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from layersmith.cli.options import CacheDir, Json, Quiet, cache_directory, takes_recipe
+
+if TYPE_CHECKING:
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
+
+__all__ = ["plan"]
+
+
+@takes_recipe
+def plan(
+    target: Target,
+    recipe: Recipe,
+    cache_dir: CacheDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do everything but write: what goes into each platform's layer, and why.
+
+    Examples:
+
+      layersmith plan 3.13-debian13
+
+      layersmith plan 3.13-debian13 --platform linux/arm64 --json
+    """
+    from layersmith.assemble.pipeline import plan as run
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.cli import render
+    from layersmith.cli.progress import shown
+    from layersmith.stores.registry import RegistryOptions
+
+    network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
+    with (
+        shown(quiet=quiet) as progress,
+        Workshop(cache_directory(cache_dir), network, progress) as workshop,
+    ):
+        planned = run(workshop, target, recipe)
+    typer.echo(render.plan_json(planned) if json else render.plan_text(planned))

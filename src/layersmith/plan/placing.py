@@ -1,0 +1,139 @@
+"""Where entries land on the base: through its links, with its parents, nothing twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from layersmith.errors import RecipeError, UnsafePath
+from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
+from layersmith.rootfs.layer import Put, overlay
+from layersmith.rootfs.tree import canonical
+
+if TYPE_CHECKING:
+    from layersmith.rootfs.entries import Entry
+    from layersmith.rootfs.tree import Root, Tree
+
+__all__ = ["Placing"]
+
+
+@dataclass(slots=True)
+class Placing:
+    """The layer while it is being put together over `base`.
+
+    `entries` are canonical paths of the base's tree, so no entry is written through a
+    symbolic link; `reasons` says of each file why it is there.
+    """
+
+    base: Root
+    builder: Root
+    entries: dict[str, Entry] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    provided: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+
+    def take(self, path: str, reason: str) -> None:
+        """Take what the builder has at the canonical `path`, owned by root.
+
+        What the base has byte for byte is not shipped again. Raises
+        :class:`RecipeError` where the base has something else there.
+        """
+        entry = self.builder.tree.entry(path)
+        if entry is None or isinstance(entry, Directory):
+            return
+        meta = entry.meta
+        owned = Meta(meta.mode, 0, 0, 0, meta.xattrs)
+        where = self.place(path)
+        there = self.base.tree.entry(where)
+        if there is not None and self._same(there, entry):
+            self.provided.append(where)
+            return
+        if there is not None:
+            raise RecipeError(
+                f"the base has another {where!r}, taken from the builder ({reason})",
+                hint=f"keep the base's with --exclude {where}",
+            )
+        self.put(where, _with_meta(entry, owned), reason)
+
+    def put(self, path: str, entry: Entry, reason: str) -> None:
+        """Add an entry of our own at a path of the base, with its parents."""
+        where = self.place(path)
+        self._add_parents(where)
+        self.entries[where] = entry
+        self.reasons[where] = reason
+
+    def keep_directory(self, path: str, reason: str) -> None:
+        """Add a directory of the builder although nothing may be in it."""
+        found = self.builder.tree.entry(path)
+        where = self.place(path)
+        if isinstance(found, Directory) and self.base.tree.entry(where) is None:
+            self.put(where, Directory(Meta(found.meta.mode), {}), reason)
+
+    def place(self, path: str) -> str:
+        """Return where `path` lands in the base: its parents' links followed."""
+        folder, _, name = path.rpartition("/")
+        parts = folder.split("/") if folder else []
+        for count in range(len(parts), -1, -1):
+            found = self.base.tree.resolve("/".join(parts[:count]))
+            if found is None:
+                continue
+            if not isinstance(found.entry, Directory):
+                raise UnsafePath(f"the base has {found.path!r}, which is no directory", path=path)
+            return "/".join(filter(None, (found.path, *parts[count:], name)))
+        raise AssertionError("a tree always has its root")
+
+    def drop_dangling(self) -> None:
+        """Drop links of the builder whose target was not taken along."""
+        while True:
+            tree = self.final()
+            broken = [
+                path
+                for path, entry in self.entries.items()
+                if isinstance(entry, Symlink) and tree.resolve(path) is None
+            ]
+            if not broken:
+                return
+            for path in broken:
+                del self.entries[path], self.reasons[path]
+            self.dangling += broken
+
+    def final(self) -> Tree:
+        """Return the base with the layer on top: what a process will see."""
+        puts = [Put(path, self.entries[path]) for path in sorted(self.entries)]
+        return overlay([puts], self.base.tree)
+
+    def _add_parents(self, where: str) -> None:
+        parts = where.split("/")[:-1]
+        for count in range(len(parts), 0, -1):
+            path = "/".join(parts[:count])
+            if path in self.entries:
+                return
+            self.entries[path] = Directory(self._parent_meta(path), {})
+
+    def _parent_meta(self, path: str) -> Meta:
+        """The base's mode and owner; the builder's mode for what only it has."""
+        there = self.base.tree.entry(path)
+        if there is not None:
+            return there.meta
+        found = self.builder.tree.lookup(path)
+        return Meta(found.meta.mode if isinstance(found, Directory) else 0o755)
+
+    def _same(self, ours: Entry, theirs: Entry) -> bool:
+        if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
+            return canonical(ours.target) == canonical(theirs.target)
+        if isinstance(ours, File) and isinstance(theirs, File):
+            return _digest(ours) == _digest(theirs)
+        return False
+
+
+def _digest(file: File) -> bytes:
+    assert isinstance(file.content, Slice)
+    return file.content.sha256
+
+
+def _with_meta(entry: Entry, meta: Meta) -> Entry:
+    if isinstance(entry, File):
+        return File(meta, entry.content)
+    if isinstance(entry, Symlink):
+        return Symlink(meta, entry.target)
+    raise UnsafePath("only files and links are taken from a builder")

@@ -1,0 +1,179 @@
+"""The plan of one platform: every entry of the new layer with its reason.
+
+Nothing is written here and nothing fetched: trees in, a value out. `layersmith plan`
+prints it, `assemble` packs its entries.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from layersmith.analysis.closure import Closure, closure, verify
+from layersmith.analysis.ldcache import conf_for, write_cache
+from layersmith.errors import ClosureError, RecipeError
+from layersmith.plan.placing import Placing
+from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
+from layersmith.plan.selection import LeftOut, select_files
+from layersmith.plan.users import plan_user
+from layersmith.rootfs.entries import Directory, File, Meta
+from layersmith.rootfs.tree import Root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from layersmith.oci.image import Image
+    from layersmith.plan.users import PlannedUser
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.rootfs.entries import Entry
+
+__all__ = ["Plan", "Platformed", "make_plan"]
+
+_PYTHON: Final = "usr/local/bin/python"
+_LD_CONF: Final = "etc/ld.so.conf"
+_LD_CACHE: Final = "etc/ld.so.cache"
+_PATCHLEVEL = re.compile(rb'^#define PY_VERSION\s+"([0-9.a-z+]+)"', re.MULTILINE)
+_VERSION = re.compile(r"3\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Platformed:
+    """Base and builder of one platform, with their file systems."""
+
+    base: Image
+    builder: Image
+    base_root: Root
+    builder_root: Root
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the layer of one platform will hold, and why."""
+
+    inputs: Platformed
+    python: str
+    epoch: int
+    entries: Mapping[str, Entry]
+    reasons: Mapping[str, str]
+    provided: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    closure: Closure
+    user: PlannedUser
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files of the layer."""
+        return sum(entry.size for entry in self.entries.values() if isinstance(entry, File))
+
+
+def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
+    """Decide everything about one platform's layer.
+
+    Raises :class:`ClosureError` with every need that cannot be met, and
+    :class:`RecipeError` for wishes that cannot be fulfilled.
+    """
+    builder, base = inputs.builder_root, inputs.base_root
+    python = python_version(inputs)
+    selection = select_files(builder.tree, recipe.include, recipe.exclude)
+    needs = closure(
+        builder,
+        base,
+        elf_candidates(builder, selection.chosen),
+        expected_unresolved=EXPECTED_UNRESOLVED,
+        allow_unresolved=recipe.allow_unresolved,
+    )
+    needs.check()
+    placing = Placing(base, builder)
+    for path, reason in selection.chosen.items():
+        placing.take(path, reason)
+    for path, reason in needs.shipped.items():
+        placing.take(path, reason)
+    for path, reason in runtime_data(builder.tree, needs.sonames):
+        placing.take(path, reason)
+    _keep_site_packages(placing, selection.chosen)
+    placing.drop_dangling()
+    user = plan_user(base, recipe.chosen_user())
+    for path, entry in user.entries.items():
+        placing.put(path, entry, "the user")
+    _configure_loader(placing, needs)
+    _check_final(placing, needs)
+    _check_entrypoint(placing, recipe)
+    return Plan(
+        inputs,
+        python,
+        epoch,
+        placing.entries,
+        placing.reasons,
+        tuple(placing.provided),
+        (*selection.left_out, *_dangling(placing)),
+        needs,
+        user,
+    )
+
+
+def python_version(inputs: Platformed) -> str:
+    """Return the builder's full Python version, from its environment or its headers."""
+    said = inputs.builder.config.value.environment().get("PYTHON_VERSION", "")
+    if _VERSION.fullmatch(said):
+        return said
+    include = inputs.builder_root.tree.listing("usr/local/include")
+    for name in sorted(include, reverse=True):
+        text = inputs.builder_root.read(f"usr/local/include/{name}/patchlevel.h")
+        match = _PATCHLEVEL.search(text) if text else None
+        if match and _VERSION.fullmatch(match[1].decode()):
+            return match[1].decode()
+    raise RecipeError(
+        "the builder does not say which Python it has",
+        hint="it must set PYTHON_VERSION as docker.io/library/python does",
+    )
+
+
+def elf_candidates(builder: Root, paths: Iterable[str]) -> list[str]:
+    """Return those of `paths` that may be ELF files: executable, or named like one."""
+    found = []
+    for path in paths:
+        entry = builder.tree.entry(path)
+        if isinstance(entry, File) and (entry.meta.mode & 0o111 or ".so" in path):
+            found.append(path)
+    return found
+
+
+def _keep_site_packages(placing: Placing, chosen: Iterable[str]) -> None:
+    for path in chosen:
+        if path.endswith("/site-packages"):
+            placing.keep_directory(path, "CPython")
+
+
+def _configure_loader(placing: Placing, needs: Closure) -> None:
+    """Write ld.so.conf, if the base has none, and the cache that belongs to it."""
+    conf = conf_for(Root(placing.final(), placing.base.contents), needs.conf_directories)
+    if conf is not None:
+        placing.put(_LD_CONF, File(Meta(0o644), conf), "the loader's directories")
+    cache = write_cache(Root(placing.final(), placing.base.contents))
+    placing.put(_LD_CACHE, File(Meta(0o644), cache), "the loader's cache")
+
+
+def _check_final(placing: Placing, needs: Closure) -> None:
+    problems = verify(Root(placing.final(), placing.base.contents), needs)
+    if problems:
+        raise ClosureError("the layer would not work on the base", problems=tuple(problems))
+
+
+def _check_entrypoint(placing: Placing, recipe: Recipe) -> None:
+    """Refuse an image that could not start, unless the entrypoint is found by PATH."""
+    start = (recipe.entrypoint or (f"/{_PYTHON}",))[0] if recipe.entrypoint != () else ""
+    if not start.startswith("/"):
+        return
+    entry = placing.final().lookup(posixpath.normpath(start))
+    if entry is None or isinstance(entry, Directory):
+        raise RecipeError(
+            f"the image has no file {start!r} to start",
+            hint="does an --exclude or another builder leave it out?",
+        )
+
+
+def _dangling(placing: Placing) -> Iterable[LeftOut]:
+    if placing.dangling:
+        yield LeftOut("links", "their target is left out", len(placing.dangling), 0)
