@@ -1,0 +1,339 @@
+"""Everything that a set of objects needs, and what of it has to be shipped.
+
+Each object is loaded as a program of its own, as ``ld.so --list`` does it, into the image
+that is to be: the base with the roots laid over it. A need that this image meets ships
+nothing; one that only the builder meets ships the builder's file, whose own needs then
+count too. So the result does not depend on the order of the roots, and every file in it
+has a reason.
+
+glibc-hwcaps: a file is needed in the build that the baseline CPU runs. Where the builder
+has other builds of a shipped library they are shipped with it, as they would be found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from layersmith.analysis.glibc import find_glibc
+from layersmith.analysis.ldconf import conf_for, configured, directories_in
+from layersmith.analysis.ldindex import read_index
+from layersmith.analysis.linkmap import link_map
+from layersmith.analysis.loader import How, Library, Loader, as_library
+from layersmith.analysis.objects import Objects
+from layersmith.analysis.problems import (
+    AbiMismatch,
+    MissingInterpreter,
+    MissingLibrary,
+    problems_of,
+)
+from layersmith.errors import ClosureError
+from layersmith.rootfs.entries import Symlink
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from layersmith.analysis.glibc import Glibc
+    from layersmith.analysis.linkmap import LinkMap
+    from layersmith.analysis.loader import Found
+    from layersmith.analysis.objects import Opened
+    from layersmith.analysis.problems import Problem
+    from layersmith.rootfs.tree import Root
+
+__all__ = [
+    "Closure",
+    "Provided",
+    "Reason",
+    "Shipped",
+    "Unresolved",
+    "closure",
+    "load",
+    "verify",
+]
+
+MAX_NEEDS: Final = 2_000_000  # of all programs together; a large application has 10^5
+
+
+class Reason(NamedTuple):
+    """Why a library is shipped: `wanted_by` asks for it as `soname`."""
+
+    wanted_by: str
+    soname: str
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"needed by {self.wanted_by} as {self.soname}"
+
+
+class Shipped(NamedTuple):
+    """A file of the builder to ship, with the symbolic links to it that the base lacks."""
+
+    path: str
+    links: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+
+
+class Provided(NamedTuple):
+    """A need that the base meets."""
+
+    soname: str
+    path: str
+    wanted_by: tuple[str, ...]
+
+
+class Unresolved(NamedTuple):
+    """A need that nothing meets and that was expected, or allowed, to be so."""
+
+    soname: str
+    wanted_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """What the roots need, sorted; paths are canonical and relative to the root.
+
+    `links` are all symbolic links to ship, those to roots included; `conf_directories`
+    those where libraries are only found if the image's ld.so.conf names them.
+    """
+
+    shipped: tuple[Shipped, ...]
+    provided: tuple[Provided, ...]
+    unresolved: tuple[Unresolved, ...]
+    conf_directories: tuple[str, ...]
+    links: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def check(self) -> None:
+        """Raise all problems together, if there are any."""
+        if self.problems:
+            raise ClosureError(
+                "the libraries do not fit together",
+                problems=tuple(str(problem) for problem in self.problems),
+                hint=_hint(self.problems),
+            )
+
+
+def closure(
+    builder: Root,
+    base: Root,
+    roots: Sequence[str],
+    *,
+    expected_unresolved: Collection[str] = (),
+    allow_unresolved: Collection[str] = (),
+    objects: Objects | None = None,
+) -> Closure:
+    """Return what has to be shipped for the objects at `roots` of the builder.
+
+    Roots that are no dynamic objects are passed over. `expected_unresolved` and
+    `allow_unresolved` are sonames or globs of such.
+    """
+    accepted = (*expected_unresolved, *allow_unresolved)
+    return _Work(builder, base, frozenset(roots), accepted, objects or Objects()).run()
+
+
+def verify(
+    final: Root,
+    paths: Sequence[str],
+    *,
+    accepted: Collection[str] = (),
+    objects: Objects | None = None,
+) -> tuple[Problem, ...]:
+    """Load every object at `paths` of the finished tree and return what is wrong."""
+    objects = objects or Objects()
+    glibc = find_glibc(final, objects)
+    problems: dict[Problem, None] = {}
+    if glibc is None:
+        return ()
+    loader = Loader(final, glibc, read_index(final, glibc, configured(final), objects), objects)
+    for path in sorted(set(paths)):
+        opened = objects.open(final, path)
+        if opened is None or opened.elf is None or opened.elf.abi != glibc.abi:
+            continue
+        if opened.elf.interpreter and objects.open(final, opened.elf.interpreter) is None:
+            problems[MissingInterpreter(opened.elf.interpreter, opened.path)] = None
+        loaded = load(loader, opened)
+        problems.update(dict.fromkeys(problems_of(loaded, glibc)))
+    return tuple(problem for problem in problems if not _is_accepted(problem, accepted))
+
+
+def load(loader: Loader, program: Opened) -> LinkMap:
+    """Load one program as ld.so would; what ``ld.so --list`` shows."""
+    main = as_library(f"/{program.path}", program, How.PROGRAM)
+    return link_map(main, loader.interpreter(), loader.find, loader.glibc)
+
+
+class _Work:
+    """One closure: the two loaders, and what has been found out so far."""
+
+    def __init__(
+        self,
+        builder: Root,
+        base: Root,
+        roots: frozenset[str],
+        accepted: Sequence[str],
+        objects: Objects,
+    ) -> None:
+        self.builder, self.base, self.objects = builder, base, objects
+        self.roots, self.accepted = roots, accepted
+        self.needs = 0
+        self.source = _loader_of(builder, objects)
+        self.target = self._target()
+        self.shipped: dict[str, tuple[dict[str, None], dict[Reason, None]]] = {}
+        self.provided: dict[tuple[str, str], set[str]] = {}
+        self.unresolved: dict[str, set[str]] = {}
+        self.directories: dict[str, None] = {}
+        self.links: set[str] = set()
+        self.problems: dict[Problem, None] = {}
+
+    def _target(self) -> Loader | None:
+        """Return the loader of the base, which sees the roots as if they were there."""
+        glibc = find_glibc(self.base, self.objects)
+        if glibc is None:
+            return None
+        conf = directories_in(self.base, conf_for(self.base, glibc.system, ()))
+        index = read_index(self.base, glibc, conf, self.objects)
+        return Loader(self.base, glibc, index, self.objects, self._open)
+
+    def _open(self, name: str) -> Opened | None:
+        root = self.objects.open(self.builder, name)
+        if root is not None and root.path in self.roots:
+            return root
+        return self.objects.open(self.base, name)
+
+    def find(self, name: str, requester: Library) -> Found:
+        """Look in the image that is to be, then in the builder."""
+        found = self.target.find(name, requester) if self.target else None
+        if isinstance(found, Library):
+            return replace(found, builder=found.path in self.roots)
+        if found is None and self.source is not None:
+            found = self.source.find(name, requester)
+            if isinstance(found, Library):
+                return replace(found, builder=True)
+        return found
+
+    def run(self) -> Closure:
+        """Load each root, and each variant of what is shipped, as a program of its own."""
+        loader = self.target or self.source
+        waiting = sorted(self.roots, reverse=True)
+        while waiting and loader is not None:
+            path = waiting.pop()
+            opened = self.objects.open(self.builder, path)
+            if opened is None or opened.elf is None or opened.elf.abi != loader.glibc.abi:
+                continue
+            main = replace(as_library(f"/{opened.path}", opened, How.PROGRAM), builder=True)
+            self._interpreter(main)
+            loaded = link_map(main, loader.interpreter(), self.find, loader.glibc)
+            waiting += self._take(loaded, loader.glibc)
+        return self._result()
+
+    def _interpreter(self, program: Library) -> None:
+        name = program.elf.interpreter
+        if name and self._open(name) is None:
+            self.problems[MissingInterpreter(name, program.path)] = None
+
+    def _take(self, loaded: LinkMap, glibc: Glibc) -> list[str]:
+        """Note what the needs of one program came to; return variants met for the first time."""
+        self.needs += len(loaded.needs)
+        if self.needs > MAX_NEEDS:
+            raise ClosureError(f"the objects have more than {MAX_NEEDS} needs together")
+        for problem in problems_of(loaded, glibc):
+            if not _is_accepted(problem, self.accepted):
+                self.problems[problem] = None
+        variants: list[str] = []
+        for requester, name, found in loaded.needs:
+            if isinstance(found, Library):
+                variants += self._met(requester, name, found)
+            elif found is None and _accepts(self.accepted, name):
+                self.unresolved.setdefault(name, set()).add(requester.path)
+        return variants
+
+    def _met(self, requester: Library, name: str, library: Library) -> list[str]:
+        if not library.builder:
+            self.provided.setdefault((name, library.path), set()).add(requester.path)
+            return []
+        new_links = [link for link in library.links if not self._in_base(link)]
+        self.links.update(new_links)
+        self._directory(library)
+        if library.path in self.roots:
+            return []
+        is_new = library.path not in self.shipped
+        links, reasons = self.shipped.setdefault(library.path, ({}, {}))
+        links.update(dict.fromkeys(new_links))
+        reasons[Reason(requester.path, name)] = None
+        if not is_new or self.source is None:
+            return []
+        variants = self.source.variants(library)
+        for variant in variants:
+            reason = Reason(requester.path, name)
+            self.shipped.setdefault(variant.path, ({}, {}))[1][reason] = None
+            self.links.update(variant.links)
+        return [variant.path for variant in variants]
+
+    def _in_base(self, link: str) -> bool:
+        """Whether the base has the same symbolic link, as usr-merged systems have ``lib``."""
+        ours, theirs = self.builder.tree.entry(link), self.base.tree.entry(link)
+        return (
+            isinstance(theirs, Symlink)
+            and isinstance(ours, Symlink)
+            and (theirs.target == ours.target)
+        )
+
+    def _directory(self, library: Library) -> None:
+        """Note a directory that only ld.so.conf can make the base's loader search."""
+        if library.how in (How.CACHE, How.DEFAULT):
+            name = library.name.rpartition("/")[0]
+            system = self.target.glibc.system if self.target else ()
+            real = {_real(self.base, directory) for directory in system}
+            if _real(self.builder, name) not in real:
+                self.directories[name] = None
+
+    def _result(self) -> Closure:
+        return Closure(
+            shipped=tuple(
+                Shipped(path, tuple(sorted(links)), tuple(sorted(reasons)))
+                for path, (links, reasons) in sorted(self.shipped.items())
+            ),
+            provided=tuple(
+                Provided(soname, path, tuple(sorted(wanted_by)))
+                for (soname, path), wanted_by in sorted(self.provided.items())
+            ),
+            unresolved=tuple(
+                Unresolved(soname, tuple(sorted(wanted_by)))
+                for soname, wanted_by in sorted(self.unresolved.items())
+            ),
+            conf_directories=tuple(sorted(self.directories)),
+            links=tuple(sorted(self.links)),
+            problems=tuple(
+                sorted(self.problems, key=lambda problem: (str(type(problem)), problem))
+            ),
+        )
+
+
+def _loader_of(root: Root, objects: Objects) -> Loader | None:
+    glibc = find_glibc(root, objects)
+    if glibc is None:
+        return None
+    return Loader(root, glibc, read_index(root, glibc, configured(root), objects), objects)
+
+
+def _real(root: Root, directory: str) -> str:
+    """Return where a directory really is; its own name where it is not."""
+    found = root.tree.resolve(directory)
+    return found.path if found else directory.strip("/")
+
+
+def _accepts(accepted: Collection[str], soname: str) -> bool:
+    return any(fnmatchcase(soname, pattern) for pattern in accepted)
+
+
+def _is_accepted(problem: Problem, accepted: Collection[str]) -> bool:
+    return isinstance(problem, MissingLibrary) and _accepts(accepted, problem.soname)
+
+
+def _hint(problems: Sequence[Problem]) -> str:
+    if any(isinstance(problem, AbiMismatch) for problem in problems):
+        return "use a builder of the same Debian release as the base"
+    if any(isinstance(problem, MissingLibrary) for problem in problems):
+        return "if it is right that a library is absent: --allow-unresolved SONAME"
+    return ""

@@ -1,0 +1,153 @@
+"""``/etc/ld.so.conf``: which directories ldconfig indexes besides the built-in ones.
+
+The grammar is that of `parse_conf` in glibc's elf/ldconfig.c: a directory a line, ``#``
+starts a comment, ``include`` takes globs, ``hwcap`` is ignored. ldconfig follows include
+loops until it dies; here no file is read twice, and depth, files and globs are bounded.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING, Final
+
+from layersmith.analysis.objects import find_file
+from layersmith.errors import ElfError, UnsafeLink
+from layersmith.rootfs.entries import Directory, File
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from layersmith.rootfs.tree import Root
+
+__all__ = ["CONF", "conf_for", "configured", "directories_in"]
+
+CONF: Final = "etc/ld.so.conf"
+MAX_DEPTH: Final = 8
+MAX_FILES: Final = 1000
+MAX_SIZE: Final = 1 << 20
+MAX_DIRECTORIES: Final = 10_000
+
+_SPACE: Final = " \t\n\v\f\r"
+
+
+def configured(root: Root) -> tuple[str, ...]:
+    """Return the directories that the root's own ld.so.conf names, in order."""
+    return _Conf(root).directories(_read(root, CONF))
+
+
+def directories_in(root: Root, conf: bytes) -> tuple[str, ...]:
+    """Return the directories that `conf` would name if it were the root's ld.so.conf."""
+    return _Conf(root).directories(conf)
+
+
+def conf_for(base: Root, system: Collection[str], used: Collection[str]) -> bytes:
+    """Return the ld.so.conf that an image on `base` must have to find all it ships.
+
+    A base without one gets Debian's order: /usr/local/lib, its multiarch directory, the
+    `system` directories of the loader; then those that are `used`. A base that has one
+    keeps it, and what it lacks of the `used` ones is added below.
+    """
+    own = _read(base, CONF)
+    if own is None:
+        local = ["/usr/local/lib", *(f"/usr/local{d}" for d in system if d.startswith("/lib/"))]
+        multiarch = [
+            directory for directory in system if directory.count("/") > _slashes(directory)
+        ]
+        wanted, own = [*local, *multiarch, *used], b"# written by layersmith\n"
+    else:
+        wanted = [d for d in used if d not in directories_in(base, own)]
+        if wanted and not own.endswith(b"\n"):
+            own += b"\n"
+    lines = dict.fromkeys(wanted)
+    return own + "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _slashes(directory: str) -> int:
+    """Return how many slashes a directory without a multiarch part has."""
+    return 2 if directory.startswith("/usr/") else 1
+
+
+def _read(root: Root, path: str) -> bytes | None:
+    found = find_file(root, path)
+    if found is None:
+        return None
+    assert isinstance(found.entry, File)
+    if found.entry.size > MAX_SIZE:
+        raise ElfError(f"larger than {MAX_SIZE} bytes", path=found.path)
+    return root.contents.read(found.entry)
+
+
+class _Conf:
+    """One reading of the configuration, with what it has already visited."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.visited: set[str] = set()
+
+    def directories(self, conf: bytes | None) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        if conf is not None:
+            self.visited.add(CONF)
+            for directory in self._lines(conf, CONF, 1):
+                found[directory] = None
+                if len(found) > MAX_DIRECTORIES:
+                    raise ElfError(f"more than {MAX_DIRECTORIES} directories", path=CONF)
+        return tuple(found)
+
+    def _lines(self, conf: bytes, path: str, depth: int) -> Iterator[str]:
+        for raw in conf.decode("utf-8", "surrogateescape").split("\n"):
+            line = raw.partition("\0")[0].partition("#")[0].lstrip(_SPACE)
+            if line.startswith(("include ", "include\t")):
+                for pattern in re.split("[ \t]+", line[8:]):
+                    yield from self._include(pattern, path, depth)
+            elif line[:5].lower() == "hwcap" and line[5:6] in (" ", "\t"):
+                continue
+            else:
+                # ldconfig would take a relative one too, from its own working directory.
+                directory = line.rstrip(_SPACE).rstrip("/")
+                if directory.startswith("/"):
+                    yield directory
+
+    def _include(self, pattern: str, path: str, depth: int) -> Iterator[str]:
+        if not pattern:
+            return
+        if not pattern.startswith("/"):
+            pattern = f"{path.rpartition('/')[0]}/{pattern}"
+        for name in self._glob(pattern):
+            found = find_file(self.root, name)
+            if found is None or found.path in self.visited:
+                continue
+            if depth >= MAX_DEPTH:
+                raise ElfError(f"includes go deeper than {MAX_DEPTH} files", path=CONF)
+            self.visited.add(found.path)
+            if len(self.visited) > MAX_FILES:
+                raise ElfError(f"includes more than {MAX_FILES} files", path=CONF)
+            yield from self._lines(_read(self.root, name) or b"", name, depth + 1)
+
+    def _glob(self, pattern: str) -> list[str]:
+        """Expand `pattern` inside the tree; sorted by bytes, as ldconfig's C collation is."""
+        names = [""]
+        for part in pattern.split("/"):
+            if part in ("", "."):
+                continue
+            if not re.search(r"[*?\[]", part):
+                names = [f"{name}/{part}" for name in names]
+                continue
+            matches = re.compile(fnmatch.translate(part)).match
+            names = [
+                f"{name}/{child}"
+                for name in names
+                for child in self._children(name)
+                if matches(child) and (child[0] != "." or part[0] == ".")
+            ]
+            if len(names) > MAX_FILES:
+                raise ElfError(f"{pattern!r} matches more than {MAX_FILES} names", path=CONF)
+        return sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape"))
+
+    def _children(self, name: str) -> list[str]:
+        try:
+            entry = self.root.tree.lookup(name)
+        except UnsafeLink:
+            return []
+        return list(entry.children) if isinstance(entry, Directory) else []
