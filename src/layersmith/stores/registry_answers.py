@@ -1,0 +1,100 @@
+"""Answers that are not what was asked for, as errors that say what to do.
+
+The body of an error (distribution-spec, "Error Codes") is the registry's own text:
+it is read up to a bound, freed of control characters, and of anything secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from layersmith.errors import (
+    DocumentError,
+    LayersmithError,
+    NotFound,
+    RegistryError,
+    Unauthorized,
+    one_line,
+)
+from layersmith.oci.strictjson import decode
+from layersmith.stores.registry_urls import without_secrets
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["bounded_body", "discard", "error_of", "is_temporary"]
+
+_TRANSIENT: Final = frozenset({408, 425, 429})
+_SHOWN: Final = 300
+
+
+def is_temporary(status: int) -> bool:
+    """Tell whether the same request may succeed later."""
+    return status in _TRANSIENT or (status >= 500 and status not in (501, 505))
+
+
+def bounded_body(response: requests.Response, limit: int) -> bytes:
+    """Read at most `limit` bytes as they came and let go of the connection.
+
+    A broken or encoded body reads as empty: it only ever adds to a message.
+    """
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see registry_options
+
+    try:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            return b""
+        body: bytes = response.raw.read(limit, decode_content=False)
+    except (HTTPError, OSError):
+        return b""
+    else:
+        return body or b""
+    finally:
+        response.close()
+
+
+def discard(response: requests.Response, limit: int) -> None:
+    """Finish with a small body, so that its connection can serve again."""
+    bounded_body(response, limit)
+
+
+def error_of(
+    response: requests.Response,
+    what: str,
+    *,
+    hint: str = "",
+    limit: int = 64 * 1024,
+    secrets: frozenset[str] = frozenset(),
+) -> LayersmithError:
+    """Return the error that `response` stands for; `what` says what was attempted."""
+    status = response.status_code
+    code, text = _details(bounded_body(response, limit))
+    shown = one_line(without_secrets(text, secrets), _SHOWN)
+    message = f"{what}: the registry answers {status}" + (f": {shown}" if shown else "")
+    if status == 404:
+        return NotFound(message, hint=hint or "check the name and the tag")
+    if status in (401, 403):
+        return Unauthorized(message, hint=hint or "check the credentials and what they allow")
+    return RegistryError(
+        message,
+        status=status,
+        code=one_line(code, 60),
+        temporary=is_temporary(status),
+        hint=hint,
+    )
+
+
+def _details(body: bytes) -> tuple[str, str]:
+    """Return the first error's code, and code and message of up to three errors."""
+    try:
+        value = decode(body, "error") if body else {}
+    except DocumentError:
+        return "", ""
+    errors = value.get("errors") if isinstance(value, dict) else None
+    found = [e for e in errors if isinstance(e, dict)][:3] if isinstance(errors, list) else []
+    texts = [": ".join(filter(None, (_text(e, "code"), _text(e, "message")))) for e in found]
+    return (_text(found[0], "code") if found else ""), "; ".join(filter(None, texts))
+
+
+def _text(error: dict[str, Any], key: str) -> str:
+    value = error.get(key)
+    return value if isinstance(value, str) else ""

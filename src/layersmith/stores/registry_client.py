@@ -1,0 +1,133 @@
+"""The client of one registry origin, on the skeleton of :class:`oras.provider.Registry`.
+
+Every request goes through :meth:`RegistryClient.do_request`, the single choke point:
+it asks for authorization, sends with timeouts, answers one challenge and follows
+redirects hop by hop. What of oras would go around it, or trust what it reads
+(RELIABILITY rows 1-34), raises.
+
+Importing this module loads oras and what it drags in; only
+:class:`layersmith.stores.registry.Registries` does, when a registry is really opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import oras.container
+import oras.provider
+
+from layersmith.errors import RegistryError
+from layersmith.oci.reference import Reference
+from layersmith.stores.registry_answers import discard, error_of
+from layersmith.stores.registry_urls import Origin, follow
+from layersmith.stores.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import requests
+
+    from layersmith.stores.registry_options import Endpoint, RegistryOptions
+    from layersmith.stores.transport import Body
+
+__all__ = ["Place", "RegistryClient"]
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_SAFE: Final = frozenset({"GET", "HEAD"})
+
+
+class Place(oras.container.Container):  # type: ignore[misc]
+    """A repository at an endpoint: oras builds the URLs, but parses nothing."""
+
+    def __init__(self, host: str, repository: str) -> None:
+        self.registry = host
+        namespace, _, self.repository = repository.rpartition("/")
+        self.namespace = namespace or None
+        self.tag = self.digest = None
+
+
+class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
+    """All that is said to one registry origin, from any number of threads."""
+
+    def __init__(self, endpoint: Endpoint, options: RegistryOptions) -> None:
+        self.endpoint = endpoint
+        self.limits = options.limits
+        self.transport = Transport(options.limits, options.ca_file)
+        self.origin = Origin.of(endpoint.origin)
+        super().__init__(endpoint.host, insecure=endpoint.plain_http)
+
+    @property
+    def session(self) -> requests.Session:
+        """This thread's session; oras expects one by this name."""
+        return self.transport.session
+
+    @session.setter
+    def session(self, made: requests.Session) -> None:
+        made.close()  # oras makes one for all threads: it is not used
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    def url(self, path: str) -> str:
+        """Return the URL of what oras calls `path`: ``host/v2/...``."""
+        return f"{self.prefix}://{path}"
+
+    def do_request(
+        self,
+        url: str,
+        method: str = "GET",
+        data: bytes | Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: None = None,  # noqa: ARG002 - oras's signature
+        stream: bool = True,  # noqa: ARG002 - always: every body here is bounded by its reader
+    ) -> requests.Response:
+        """Send a request and return the answer after redirects, its body unread.
+
+        Raises :class:`RegistryError` if there is no answer or a redirect leads
+        nowhere we go.
+        """
+        for _ in range(self.limits.redirects + 1):
+            response = self.transport.send(method, url, dict(headers or {}), data)
+            if response.status_code not in _REDIRECTS:
+                return response
+            url = self._next_hop(response, method, url)
+            if response.status_code == 303 and method not in _SAFE:
+                method, data = "GET", None
+        raise RegistryError(
+            f"{self.endpoint.origin}: more than {self.limits.redirects} redirects"
+        )
+
+    def _next_hop(self, response: requests.Response, method: str, url: str) -> str:
+        target = response.headers.get("Location", "")
+        status = response.status_code
+        discard(response, self.limits.error_body)
+        what = f"{self.endpoint.origin}: the target of a redirect"
+        if method not in _SAFE and status in (301, 302):
+            raise RegistryError(f"{what} of {method} by {status} is not followed", status=status)
+        return follow(url, target, self.origin, what)
+
+    def refusal(self, response: requests.Response, what: str, hint: str = "") -> Exception:
+        """Return the error for an answer that was not wanted."""
+        return error_of(response, what, hint=hint, limit=self.limits.error_body)
+
+    # What oras offers beside: kept where it is sound, closed where it is not.
+
+    def get_container(self, name: str | Place) -> Place:
+        """Return where the repository `name` is, by our grammar of references."""
+        if isinstance(name, Place):
+            return name
+        reference = Reference.parse(name)
+        return Place(self.endpoint.host, self.endpoint.repository(reference.repository))
+
+    def _do_paginated_request(
+        self, url: str, callable: Callable[[requests.Response], bool]  # noqa: A002
+    ) -> NoReturn:
+        raise NotImplementedError
+
+    def _unsafe(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError("oras's own transfers do not verify: use RegistryRepository")
+
+    push = pull = login = logout = _unsafe
+    upload_manifest = upload_blob = put_upload = chunked_upload = _unsafe
+    get_manifest = get_blob = download_blob = _unsafe

@@ -1,0 +1,156 @@
+"""Reading content from a registry (distribution-spec, "Pull").
+
+:class:`Download` is the one place where bytes come off the wire: retries and Range
+resume belong there and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+from urllib3.exceptions import HTTPError
+
+from layersmith.errors import (
+    DigestMismatch,
+    DocumentError,
+    InvalidDigest,
+    RegistryError,
+    SizeMismatch,
+    one_line,
+)
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from layersmith.stores.transport import wire_error
+
+if TYPE_CHECKING:
+    import requests
+
+    from layersmith.oci.content import Progress
+    from layersmith.stores.registry_client import RegistryClient
+
+DOCUMENT_TYPES: Final = INDEX_TYPES | MANIFEST_TYPES
+
+__all__ = ["DOCUMENT_TYPES", "Download", "check_answer", "plain_body"]
+
+
+class Download:
+    """The raw bytes of one descriptor; wrap it in a VerifiedReader."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        url: str,
+        descriptor: Descriptor,
+        *,
+        where: str,
+        accept: str,
+        progress: Progress,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._descriptor = descriptor
+        self._where = where
+        self._accept = accept
+        self._progress = progress
+        self._task = f"{where} {descriptor.digest}"
+        self._response = self._connect()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the connection."""
+        self._response.close()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes as they came over the wire.
+
+        Raises :class:`RegistryError` if the connection breaks.
+        """
+        try:
+            data: bytes = self._response.raw.read(
+                size if size >= 0 else self._client.limits.block, decode_content=False
+            )
+        except (HTTPError, OSError) as error:
+            raise wire_error(error, self._url) from None
+        if data:
+            self._progress.advance(self._task, len(data), self._descriptor.size)
+        return data
+
+    def _connect(self) -> requests.Response:
+        headers = {"Accept": self._accept}
+        response: requests.Response = self._client.do_request(self._url, headers=headers)
+        what = f"{self._where}: fetching {self._descriptor.digest}"
+        if response.status_code != 200:
+            raise self._client.refusal(response, what, hint="the image is incomplete there")
+        try:
+            plain_body(response, what)
+            check_answer(response, self._descriptor, what)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+
+def read_manifest(
+    client: RegistryClient, response: requests.Response, what: str
+) -> tuple[Descriptor, bytes]:
+    """Read the answer to a GET by tag; the digest is computed, the type must be said.
+
+    Raises :class:`DocumentError` for what is too large or no manifest.
+    """
+    with response:
+        plain_body(response, what)
+        limit = client.limits.document
+        try:
+            raw: bytes = response.raw.read(limit + 1, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise wire_error(error, response.url) from None
+    if len(raw) > limit:
+        raise DocumentError(f"{what}: more than {limit} bytes for a manifest")
+    said = response.headers.get("Docker-Content-Digest")
+    digest = Digest.of(raw)
+    if said is not None:
+        check_digest(said, digest, what)
+    media_type = media_type_of(response)
+    if media_type not in DOCUMENT_TYPES:
+        raise DocumentError(f"{what}: {one_line(media_type, 80) or 'no type'} is not an image's")
+    return Descriptor(media_type=media_type, digest=digest, size=len(raw)), raw
+
+
+def media_type_of(response: requests.Response) -> str:
+    """Return the Content-Type without its parameters."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def plain_body(response: requests.Response, what: str) -> None:
+    """Refuse a Content-Encoding: the digest is of the bytes as they are stored."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise RegistryError(
+            f"{what}: sent with Content-Encoding {one_line(encoding, 40)}, which was not asked for"
+        )
+
+
+def check_answer(response: requests.Response, descriptor: Descriptor, what: str) -> None:
+    """Compare what the headers claim with the descriptor, before any byte is read.
+
+    Raises :class:`DigestMismatch` or :class:`SizeMismatch`.
+    """
+    said = response.headers.get("Docker-Content-Digest")
+    if said is not None:
+        check_digest(said, descriptor.digest, what)
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) != descriptor.size:
+        raise SizeMismatch(what, expected=descriptor.size, got=int(length))
+
+
+def check_digest(said: str, expected: Digest, what: str) -> None:
+    """Refuse another digest of the same algorithm; one of another says nothing."""
+    try:
+        got = Digest(said)
+    except InvalidDigest:
+        raise RegistryError(f"{what}: Docker-Content-Digest is {one_line(said, 100)!r}") from None
+    if got.algorithm == expected.algorithm and got != expected:
+        raise DigestMismatch(f"{what}: Docker-Content-Digest", expected=expected, got=got)

@@ -1,0 +1,99 @@
+"""What a user may say about registries, the limits kept with them, and endpoints.
+
+Nothing here imports the network stack: a run that opens no registry pays nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from layersmith.errors import InvalidInput, InvalidReference, one_line
+from layersmith.oci.reference import DOCKER_HUB, Reference, is_loopback, valid_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Endpoint", "Limits", "RegistryOptions", "endpoint_for"]
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound on what a peer may make us do; sizes in bytes, times in seconds."""
+
+    document: int = 4 * _KIB * _KIB
+    token: int = 64 * _KIB
+    error_body: int = 64 * _KIB
+    redirects: int = 5
+    connect: float = 10.0
+    read: float = 30.0
+    connections: int = 16
+    kept_documents: int = 16 * _KIB * _KIB
+    block: int = 256 * _KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """How registries are to be spoken to.
+
+    `mirrors` maps a registry to ``host[:port][/prefix]``; `plain_http` names the
+    hosts that are spoken to without TLS (loopback ones always are).
+    """
+
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+    plain_http: frozenset[str] = frozenset()
+    ca_file: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the requests for a registry really go."""
+
+    host: str
+    prefix: str = ""
+    plain_http: bool = False
+
+    @property
+    def origin(self) -> str:
+        """``scheme://host[:port]``: the one place that may see credentials."""
+        return f"{'http' if self.plain_http else 'https'}://{self.host}"
+
+    def repository(self, path: str) -> str:
+        """Return the repository's path at this endpoint."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+
+def endpoint_for(
+    registry: str, mirrors: Mapping[str, str], plain_http: frozenset[str]
+) -> Endpoint:
+    """Return where `registry` is spoken to.
+
+    Raises :class:`InvalidInput` for a mirror that is not ``host[:port][/prefix]``.
+    """
+    host, prefix = registry, ""
+    if (mirror := mirrors.get(registry)) is not None:
+        host, prefix = _mirror(registry, mirror)
+    plain = is_loopback(host.lower()) or host in plain_http
+    if host == DOCKER_HUB:
+        host = _HUB_HOST
+    return Endpoint(host.lower(), prefix, plain)
+
+
+def _mirror(registry: str, text: str) -> tuple[str, str]:
+    host, slash, prefix = text.partition("/")
+    try:
+        if not valid_registry(host):
+            raise InvalidReference("no host")
+        if slash:
+            Reference(f"{host}/{prefix}/x")
+    except InvalidReference:
+        raise InvalidInput(
+            f"{one_line(text, 100)!r} cannot be a mirror of {one_line(registry, 100)}",
+            hint="write it like docker.io=127.0.0.1:5000 or docker.io=host/prefix, without a scheme",
+        ) from None
+    return host, prefix

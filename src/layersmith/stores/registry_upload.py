@@ -1,0 +1,104 @@
+"""Writing content to a registry (distribution-spec, "Push").
+
+:class:`Upload` is one upload session; restarts, chunks and the search for a lost
+201 belong there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from layersmith.oci.content import VerifiedReader
+from layersmith.stores.registry_answers import discard
+from layersmith.stores.registry_download import check_digest
+from layersmith.stores.registry_urls import follow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from layersmith.oci.content import Progress, Readable
+    from layersmith.oci.documents import Descriptor
+    from layersmith.stores.registry_client import RegistryClient
+
+__all__ = ["UploadBody", "check_created", "start_upload", "upload"]
+
+_CREATED: Final = frozenset({200, 201, 204})
+
+
+class UploadBody:
+    """A request body of exactly the descriptor's bytes, verified while they leave.
+
+    A wrong byte raises before the last block is sent, so the registry never sees a
+    complete request.
+    """
+
+    def __init__(
+        self, stream: Readable, descriptor: Descriptor, where: str, progress: Progress
+    ) -> None:
+        self._size = descriptor.size
+        self._verified = isinstance(stream, VerifiedReader)
+        self._stream = stream if self._verified else VerifiedReader(stream, descriptor, where)
+        self._task = f"{where} {descriptor.digest}"
+        self._progress = progress
+        self._sent = 0
+
+    def __len__(self) -> int:
+        """Return the descriptor's size: the Content-Length."""
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield blocks."""
+        return iter(lambda: self.read(256 * 1024), b"")
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next block."""
+        data = self._stream.read(size)
+        if data:
+            self._sent += len(data)
+            self._progress.advance(self._task, len(data), self._size)
+        return data
+
+    def rewind(self) -> bool:
+        """Tell whether nothing has been read yet: a stream cannot go back."""
+        return self._sent == 0
+
+
+def start_upload(client: RegistryClient, url: str, what: str) -> tuple[requests.Response, str]:
+    """Open an upload session (POST) and return the answer and its location.
+
+    The location is empty if the registry answered 201: a mount.
+    """
+    response: requests.Response = client.do_request(url, "POST")
+    if response.status_code not in (201, 202):
+        raise client.refusal(response, what)
+    location = response.headers.get("Location", "")
+    discard(response, client.limits.error_body)
+    if response.status_code == 201:
+        return response, ""
+    return response, follow(url, location, client.origin, f"{what}: the upload location")
+
+
+def upload(
+    client: RegistryClient, location: str, body: UploadBody, descriptor: Descriptor, what: str
+) -> None:
+    """Send the whole blob to an upload session with one PUT ("Monolithically")."""
+    mark = "&" if "?" in location else "?"
+    url = f"{location}{mark}digest={quote(descriptor.digest, safe='')}"
+    headers = {"Content-Type": "application/octet-stream"}
+    response = client.do_request(url, "PUT", data=body, headers=headers)
+    check_created(client, response, descriptor, what)
+
+
+def check_created(
+    client: RegistryClient, response: requests.Response, descriptor: Descriptor, what: str
+) -> None:
+    """Take a 201 only if it is for our digest; raises for every other answer."""
+    if response.status_code not in _CREATED:
+        raise client.refusal(response, what)
+    said = response.headers.get("Docker-Content-Digest")
+    discard(response, client.limits.error_body)
+    if said is not None:
+        check_digest(said, descriptor.digest, what)

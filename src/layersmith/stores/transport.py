@@ -1,0 +1,232 @@
+"""One HTTP exchange: sessions, timeouts, and what can go wrong on the wire.
+
+Nothing here knows registries. A request goes to exactly the URL it names: redirects
+are not followed, cookies and netrc are ignored, nothing is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.utils
+from requests import exceptions
+from urllib3 import exceptions as urllib3_exceptions
+
+from layersmith import __version__
+from layersmith.errors import RegistryError, one_line
+from layersmith.stores.registry_urls import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from layersmith.stores.registry_options import Limits
+
+__all__ = ["Body", "Transport", "wire_error"]
+
+_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+@runtime_checkable
+class Body(Protocol):
+    """A request body that is streamed: its length is known, its bytes are read once."""
+
+    def __len__(self) -> int:
+        """Return the number of bytes that will be read."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes (its presence is how `requests` knows a stream)."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+
+    def rewind(self) -> bool:
+        """Go back to the start, if that is possible."""
+
+
+class _NoAuth(requests.auth.AuthBase):
+    """Keeps `requests` from adding what it finds in netrc or in a URL."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """A pool whose connections send in large blocks."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._block = limits.block
+        super().__init__(pool_connections=8, pool_maxsize=limits.connections)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Add the block size; everything else as usual."""
+        super().init_poolmanager(*args, blocksize=self._block, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class Transport:
+    """Sends requests; one session a thread, one connection pool for all of them."""
+
+    def __init__(self, limits: Limits, ca_file: Path | None = None) -> None:
+        self.limits = limits
+        self._verify: str | bool = str(ca_file) if ca_file else _ca_bundle()
+        self._adapter = _Adapter(limits)
+        self._local = threading.local()
+        self._proxies: dict[Origin, dict[str, str]] = {}
+
+    @property
+    def session(self) -> requests.Session:
+        """This thread's session (a `requests.Session` is not for two threads)."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._new_session()
+        return session
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Body | None = None,
+    ) -> requests.Response:
+        """Send one request and return its answer, the body unread.
+
+        Raises :class:`RegistryError` (status 0) if there is no answer. A connection
+        that the peer closed while it was idle is replaced, once.
+        """
+        try:
+            return self._send(method, url, headers, body)
+        except exceptions.ConnectionError as error:
+            if not _closed_under_us(error) or not _rewound(body):
+                raise wire_error(error, url) from None
+        except exceptions.RequestException as error:
+            raise wire_error(error, url) from None
+        try:
+            return self._send(method, url, headers, body)
+        except exceptions.RequestException as error:
+            raise wire_error(error, url) from None
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._adapter.close()
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None
+    ) -> requests.Response:
+        session = self.session
+        data: Any = body if not isinstance(body, Body) or len(body) else b""
+        prepared = session.prepare_request(requests.Request(method, url, headers, data=data))
+        prepared.url = url  # verbatim: an upload's query may be signed
+        limits = self.limits
+        return session.send(
+            prepared,
+            stream=True,
+            allow_redirects=False,
+            timeout=(limits.connect, limits.read),
+            verify=self._verify,
+            proxies=self._proxies_for(url),
+        )
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # proxies and CA bundle are looked up here, netrc never
+        session.auth = _NoAuth()
+        session.headers.clear()
+        session.headers.update(
+            {"User-Agent": f"layersmith/{__version__}", "Accept-Encoding": "identity"}
+        )
+        session.cookies.set_policy(_no_cookies())
+        session.mount("http://", self._adapter)
+        session.mount("https://", self._adapter)
+        return session
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        """Return the proxies of the environment; our own machine needs none."""
+        origin = Origin.of(url)
+        if origin not in self._proxies:
+            found = {} if origin.is_loopback else requests.utils.get_environ_proxies(url)
+            self._proxies[origin] = dict(found)
+        return self._proxies[origin]
+
+
+def _ca_bundle() -> str | bool:
+    return next((path for name in _CA_VARIABLES if (path := os.environ.get(name))), True)
+
+
+def _no_cookies() -> Any:
+    from http.cookiejar import DefaultCookiePolicy  # noqa: PLC0415 - requests has it loaded
+
+    return DefaultCookiePolicy(allowed_domains=[])
+
+
+def _rewound(body: bytes | Body | None) -> bool:
+    return body.rewind() if isinstance(body, Body) else True
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what requests and urllib3 wrapped in it."""
+    waiting: list[BaseException] = [error]
+    for cause in waiting:
+        yield cause
+        inner = [getattr(cause, "reason", None), cause.__cause__, *cause.args]
+        waiting += [e for e in inner if isinstance(e, BaseException) and e not in waiting]
+        if len(waiting) > 16:
+            return
+
+
+def _closed_under_us(error: BaseException) -> bool:
+    dropped = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+    return any(isinstance(cause, dropped) for cause in _causes(error))
+
+
+_KINDS: Final[tuple[tuple[type[BaseException], str, bool], ...]] = (
+    (urllib3_exceptions.ProxyError, "the proxy cannot be used", True),
+    (urllib3_exceptions.NameResolutionError, "the host's name cannot be resolved", True),
+    (urllib3_exceptions.SSLError, "TLS fails", False),
+    (exceptions.SSLError, "TLS fails", False),
+    (urllib3_exceptions.ConnectTimeoutError, "no connection in time", True),
+    (urllib3_exceptions.ReadTimeoutError, "no answer in time", True),
+    (exceptions.ReadTimeout, "no answer in time", True),
+    (TimeoutError, "no answer in time", True),
+    (ConnectionRefusedError, "the connection is refused", True),
+    (ConnectionError, "the connection was closed", True),
+    (urllib3_exceptions.IncompleteRead, "the answer was cut off", True),
+    (urllib3_exceptions.NewConnectionError, "no connection", True),
+)
+
+
+def wire_error(error: BaseException, url: str) -> RegistryError:
+    """Return what `requests`, `urllib3` or a socket raised as a :class:`RegistryError`.
+
+    Their own texts hold whole URLs, queries included, so only the kind is kept and
+    what the operating system or TLS said.
+    """
+    where = str(Origin.of(url)) if urlsplit(url).hostname else "the registry"
+    causes = list(_causes(error))
+    for kind, text, temporary in _KINDS:
+        if any(isinstance(cause, kind) for cause in causes):
+            detail = f" ({reason})" if (reason := _reason(causes)) else ""
+            hint = _TLS_HINT if text == "TLS fails" else ""
+            return RegistryError(f"{where}: {text}{detail}", temporary=temporary, hint=hint)
+    return RegistryError(f"{where}: the answer is not HTTP", temporary=True)
+
+
+_TLS_HINT: Final = (
+    "name the CA's certificates with --ca-file, "
+    "or a host that speaks plain HTTP with --plain-http HOST"
+)
+
+
+def _reason(causes: list[BaseException]) -> str:
+    for cause in causes:
+        verify = getattr(cause, "verify_message", "") or getattr(cause, "reason", "")
+        if isinstance(verify, str) and verify and isinstance(cause, OSError):
+            return one_line(verify, 120)
+        if isinstance(cause, OSError) and cause.strerror:
+            return one_line(cause.strerror, 120)
+    return ""
