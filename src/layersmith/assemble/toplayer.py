@@ -10,6 +10,7 @@ import msgspec
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_LAYER, Descriptor
 from layersmith.oci.image import Layer
+from layersmith.oci.strictjson import encode
 from layersmith.rootfs.compression import COMPRESSOR, compress
 from layersmith.rootfs.entries import File, Slice
 from layersmith.rootfs.pack import pack
@@ -60,7 +61,7 @@ def make_layer(
         if cache.intact(known.layer.descriptor):
             return known
     made = _make(entries, contents, mtime, cache, progress, task)
-    cache.remember(key, msgspec.json.encode(made))
+    cache.remember(key, encode(made))
     return made
 
 

@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Assemble distroless Python images from registries: no daemon, no root, no emulator.",
     epilog="Try: layersmith assemble 3.13-debian13 --push registry.example/team/python",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -43,13 +43,12 @@ def assemble(
 
     Examples:
 
-      layersmith assemble 3.13-debian13
-
-      layersmith assemble 3.13-debian13 --push registry.example/team/python
-
-      layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
-
-      layersmith assemble --file layersmith.toml --json
+    ```
+    layersmith assemble 3.13-debian13
+    layersmith assemble 3.13-debian13 --push registry.example/team/python
+    layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
+    layersmith assemble --file layersmith.toml --json
+    ```
     """
     from msgspec import structs
 
@@ -60,7 +59,9 @@ def assemble(
     from layersmith.stores.registry import RegistryOptions
 
     if output or push:
-        recipe = structs.replace(recipe, output=output or recipe.output, push=tuple(push or recipe.push))
+        recipe = structs.replace(
+            recipe, output=output or recipe.output, push=tuple(push or recipe.push)
+        )
     network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
     with (
         shown(quiet=quiet) as progress,

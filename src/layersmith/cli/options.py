@@ -215,8 +215,8 @@ def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
         target, recipe = _asked(**{name: given.pop(name) for name in shared})
         run(target, recipe, **given)
 
-    hints = get_type_hints(_asked, globals() | _TYPES, include_extras=True)
-    hints |= get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
+    hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
+    hints |= get_type_hints(_asked, globals() | _TYPES, include_extras=True)
     command.__doc__ = run.__doc__
     command.__annotations__ = {name: hints[name] for name in (*shared, *own)}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

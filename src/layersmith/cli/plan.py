@@ -27,9 +27,10 @@ def plan(
 
     Examples:
 
-      layersmith plan 3.13-debian13
-
-      layersmith plan 3.13-debian13 --platform linux/arm64 --json
+    ```
+    layersmith plan 3.13-debian13
+    layersmith plan 3.13-debian13 --platform linux/arm64 --json
+    ```
     """
     from layersmith.assemble.pipeline import plan as run
     from layersmith.assemble.workshop import Workshop

@@ -21,7 +21,10 @@ __all__ = ["assembled_json", "plan_json", "plan_text", "summary"]
 def summary(done: Assembled, timings: Mapping[str, float]) -> str:
     """Return what was made, how big it is, and what to type next."""
     planned = done.planned
-    lines = [f"{planned.target}: Python {planned.python}", f"  index  {done.index.descriptor.digest}"]
+    lines = [
+        f"{planned.target}: Python {planned.python}",
+        f"  index  {done.index.descriptor.digest}",
+    ]
     for made in done.made:
         total = made.image.size
         lines.append(
@@ -87,8 +90,8 @@ def _made(made: Made) -> dict[str, Any]:
 def _decisions(plan: Plan) -> dict[str, Any]:
     return {
         "unresolved": [
-            {"soname": item.soname, "wanted_by": list(item.wanted_by), "why": item.why}
-            for item in plan.unresolved
+            {"soname": item.soname, "wanted_by": [f"/{path}" for path in item.wanted_by]}
+            for item in plan.closure.unresolved
         ],
         "left_out": [
             {"name": item.name, "why": item.why, "files": item.files, "size": item.size}
@@ -118,12 +121,22 @@ def _plan(plan: Plan) -> dict[str, Any]:
             for path, reason in sorted(plan.reasons.items())
         ],
         "libraries": [
-            {"soname": item.soname, "path": f"/{item.path}", "wanted_by": list(item.wanted_by)}
-            for item in plan.libraries
+            {
+                "path": f"/{item.path}",
+                "wanted_by": [
+                    {"path": f"/{reason.wanted_by}", "soname": reason.soname}
+                    for reason in item.reasons
+                ],
+            }
+            for item in plan.closure.shipped
         ],
         "provided": [
-            {"soname": item.soname, "path": f"/{item.path}", "wanted_by": list(item.wanted_by)}
-            for item in plan.base_provides
+            {
+                "soname": item.soname,
+                "path": f"/{item.path}",
+                "wanted_by": [f"/{path}" for path in item.wanted_by],
+            }
+            for item in plan.closure.provided
         ],
         "same_in_base": [f"/{path}" for path in plan.provided],
         **_decisions(plan),
@@ -159,16 +172,17 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     for reason, _ in sizes.most_common():
         yield f"    {counts[reason]:>6}  {size(sizes[reason]):>9}  {reason}"
     yield "  libraries taken from the builder"
-    for item in plan.libraries:
-        yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"
+    for shipped in plan.closure.shipped:
+        wanted_by = tuple(reason.wanted_by for reason in shipped.reasons)
+        yield f"    {shipped.reasons[0].soname:<22} /{shipped.path}  for {_few(wanted_by)}"
     yield "  libraries that the base has"
-    for item in plan.base_provides:
+    for item in plan.closure.provided:
         yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"
     yield "  left out"
     for left in plan.left_out:
         yield f"    {left.name:<22} {left.files:>5} files {size(left.size):>9}  {left.why}"
-    for missing in plan.unresolved:
-        yield f"  unresolved {missing.soname}: {missing.why}, for {_few(missing.wanted_by)}"
+    for missing in plan.closure.unresolved:
+        yield f"  unresolved {missing.soname}, for {_few(missing.wanted_by)}"
 
 
 def _few(names: tuple[str, ...], most: int = 3) -> str:

@@ -31,6 +31,7 @@ class Placing:
     reasons: dict[str, str] = field(default_factory=dict)
     provided: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set)
 
     def take(self, path: str, reason: str) -> None:
         """Take what the builder has at the canonical `path`, owned by root.
@@ -39,8 +40,9 @@ class Placing:
         :class:`RecipeError` where the base has something else there.
         """
         entry = self.builder.tree.entry(path)
-        if entry is None or isinstance(entry, Directory):
+        if entry is None or isinstance(entry, Directory) or path in self._taken:
             return
+        self._taken.add(path)
         meta = entry.meta
         owned = Meta(meta.mode, 0, 0, 0, meta.xattrs)
         where = self.place(path)

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.closure import Closure, closure, verify
-from layersmith.analysis.ldcache import conf_for, write_cache
+from layersmith.analysis.glibc import find_glibc
+from layersmith.analysis.ldcache import write_cache
+from layersmith.analysis.ldconf import conf_for
+from layersmith.analysis.objects import Objects
 from layersmith.errors import ClosureError, RecipeError
 from layersmith.plan.placing import Placing
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
@@ -22,7 +25,7 @@ from layersmith.rootfs.entries import Directory, File, Meta
 from layersmith.rootfs.tree import Root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from layersmith.oci.image import Image
     from layersmith.plan.users import PlannedUser
@@ -77,28 +80,30 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
     builder, base = inputs.builder_root, inputs.base_root
     python = python_version(inputs)
     selection = select_files(builder.tree, recipe.include, recipe.exclude)
+    objects = Objects()
+    accepted = (*EXPECTED_UNRESOLVED, *recipe.allow_unresolved)
     needs = closure(
         builder,
         base,
         elf_candidates(builder, selection.chosen),
-        expected_unresolved=EXPECTED_UNRESOLVED,
-        allow_unresolved=recipe.allow_unresolved,
+        allow_unresolved=accepted,
+        objects=objects,
     )
     needs.check()
     placing = Placing(base, builder)
     for path, reason in selection.chosen.items():
         placing.take(path, reason)
-    for path, reason in needs.shipped.items():
-        placing.take(path, reason)
-    for path, reason in runtime_data(builder.tree, needs.sonames):
+    _take_libraries(placing, needs)
+    sonames = {library.path.rpartition("/")[2] for library in (*needs.shipped, *needs.provided)}
+    for path, reason in runtime_data(builder.tree, sonames):
         placing.take(path, reason)
     _keep_site_packages(placing, selection.chosen)
     placing.drop_dangling()
     user = plan_user(base, recipe.chosen_user())
     for path, entry in user.entries.items():
         placing.put(path, entry, "the user")
-    _configure_loader(placing, needs)
-    _check_final(placing, needs)
+    _configure_loader(placing, needs, objects)
+    _check_final(placing, accepted, objects)
     _check_entrypoint(placing, recipe)
     return Plan(
         inputs,
@@ -146,19 +151,35 @@ def _keep_site_packages(placing: Placing, chosen: Iterable[str]) -> None:
             placing.keep_directory(path, "CPython")
 
 
-def _configure_loader(placing: Placing, needs: Closure) -> None:
-    """Write ld.so.conf, if the base has none, and the cache that belongs to it."""
-    conf = conf_for(Root(placing.final(), placing.base.contents), needs.conf_directories)
-    if conf is not None:
+def _take_libraries(placing: Placing, needs: Closure) -> None:
+    for library in needs.shipped:
+        reason = str(library.reasons[0])
+        for path in (library.path, *library.links):
+            placing.take(path, reason)
+
+
+def _configure_loader(placing: Placing, needs: Closure, objects: Objects) -> None:
+    """Write the ld.so.conf that finds all libraries, and the cache that belongs to it."""
+    contents = placing.base.contents
+    glibc = find_glibc(placing.base, objects)
+    system = glibc.system if glibc is not None else ()
+    conf = conf_for(placing.base, system, needs.conf_directories)
+    if conf != placing.base.read(_LD_CONF):
         placing.put(_LD_CONF, File(Meta(0o644), conf), "the loader's directories")
-    cache = write_cache(Root(placing.final(), placing.base.contents))
+    cache = write_cache(Root(placing.final(), contents), objects=objects)
     placing.put(_LD_CACHE, File(Meta(0o644), cache), "the loader's cache")
 
 
-def _check_final(placing: Placing, needs: Closure) -> None:
-    problems = verify(Root(placing.final(), placing.base.contents), needs)
+def _check_final(placing: Placing, accepted: Collection[str], objects: Objects) -> None:
+    """Load every object of the finished tree, as its own loader would."""
+    final = Root(placing.final(), placing.base.contents)
+    problems = verify(
+        final, elf_candidates(final, placing.entries), accepted=accepted, objects=objects
+    )
     if problems:
-        raise ClosureError("the layer would not work on the base", problems=tuple(problems))
+        raise ClosureError(
+            "the layer would not work on the base", problems=tuple(map(str, problems))
+        )
 
 
 def _check_entrypoint(placing: Placing, recipe: Recipe) -> None:
