@@ -91,10 +91,10 @@ def _decisions(plan: Plan) -> dict[str, Any]:
     return {
         "unresolved": [
             {"soname": item.soname, "wanted_by": [f"/{path}" for path in item.wanted_by]}
-            for item in plan.closure.unresolved
+            for item in plan.unresolved
         ],
         "left_out": [
-            {"name": item.name, "why": item.why, "files": item.files, "size": item.size}
+            {"name": item.name, "why": item.why, "files": len(item.paths), "size": item.size}
             for item in plan.left_out
         ],
     }
@@ -180,8 +180,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"
     yield "  left out"
     for left in plan.left_out:
-        yield f"    {left.name:<22} {left.files:>5} files {size(left.size):>9}  {left.why}"
-    for missing in plan.closure.unresolved:
+        yield f"    {left.name:<22} {len(left.paths):>5} files {size(left.size):>9}  {left.why}"
+    for missing in plan.unresolved:
         yield f"  unresolved {missing.soname}, for {_few(missing.wanted_by)}"
 
 

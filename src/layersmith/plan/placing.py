@@ -113,7 +113,7 @@ class Placing:
             self.entries[path] = Directory(self._parent_meta(path), {})
 
     def _parent_meta(self, path: str) -> Meta:
-        """The base's mode and owner; the builder's mode for what only it has."""
+        """Return the base's mode and owner, or the builder's mode for what only it has."""
         there = self.base.tree.entry(path)
         if there is not None:
             return there.meta

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from layersmith.analysis.closure import Closure, closure, verify
+from layersmith.analysis.closure import Closure, Unresolved, closure, verify
 from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldcache import write_cache
 from layersmith.analysis.ldconf import conf_for
@@ -19,7 +19,7 @@ from layersmith.analysis.objects import Objects
 from layersmith.errors import ClosureError, RecipeError
 from layersmith.plan.placing import Placing
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
-from layersmith.plan.selection import LeftOut, select_files
+from layersmith.plan.selection import LeftOut, Selection, select_files
 from layersmith.plan.users import plan_user
 from layersmith.rootfs.entries import Directory, File, Meta
 from layersmith.rootfs.tree import Root
@@ -63,6 +63,7 @@ class Plan:
     provided: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     closure: Closure
+    unresolved: tuple[Unresolved, ...]
     user: PlannedUser
 
     @property
@@ -90,11 +91,15 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
         objects=objects,
     )
     needs.check()
+    unresolved = (*needs.unresolved, *_left_out_needs(inputs, selection, objects))
     placing = Placing(base, builder)
     for path, reason in selection.chosen.items():
         placing.take(path, reason)
     _take_libraries(placing, needs)
-    sonames = {library.path.rpartition("/")[2] for library in (*needs.shipped, *needs.provided)}
+    loaded = {library.path for library in needs.shipped} | {
+        soname.path for soname in needs.provided
+    }
+    sonames = {path.rpartition("/")[2] for path in loaded}
     for path, reason in runtime_data(builder.tree, sonames):
         placing.take(path, reason)
     _keep_site_packages(placing, selection.chosen)
@@ -114,6 +119,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
         tuple(placing.provided),
         (*selection.left_out, *_dangling(placing)),
         needs,
+        unresolved,
         user,
     )
 
@@ -149,6 +155,20 @@ def _keep_site_packages(placing: Placing, chosen: Iterable[str]) -> None:
     for path in chosen:
         if path.endswith("/site-packages"):
             placing.keep_directory(path, "CPython")
+
+
+def _left_out_needs(
+    inputs: Platformed, selection: Selection, objects: Objects
+) -> tuple[Unresolved, ...]:
+    """Return the expected libraries that left-out modules lack: tk and tcl of tkinter."""
+    left_out = [path for group in selection.left_out for path in group.paths]
+    return closure(
+        inputs.builder_root,
+        inputs.base_root,
+        elf_candidates(inputs.builder_root, left_out),
+        allow_unresolved=EXPECTED_UNRESOLVED,
+        objects=objects,
+    ).unresolved
 
 
 def _take_libraries(placing: Placing, needs: Closure) -> None:
@@ -197,4 +217,4 @@ def _check_entrypoint(placing: Placing, recipe: Recipe) -> None:
 
 def _dangling(placing: Placing) -> Iterable[LeftOut]:
     if placing.dangling:
-        yield LeftOut("links", "their target is left out", len(placing.dangling), 0)
+        yield LeftOut("links", "their target is left out", tuple(placing.dangling), 0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith.errors import RecipeError
 from layersmith.rootfs.entries import Directory
 from layersmith.rootfs.tree import glob_pattern
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator, Sequence
 
     from layersmith.rootfs.entries import Entry
@@ -81,8 +81,14 @@ class LeftOut:
 
     name: str
     why: str
-    files: int
+    paths: tuple[str, ...]
     size: int
+
+
+class _Rule(NamedTuple):
+    name: str
+    why: str
+    pattern: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +105,42 @@ def select_files(builder: Tree, include: Sequence[str], exclude: Sequence[str]) 
     Raises :class:`RecipeError` for an include that matches nothing.
     """
     wanted = [glob for glob in include if glob not in GROUPS]
-    groups = {name: spec for name, spec in GROUPS.items() if name not in include}
+    groups = [
+        _Rule(name, why, _any_of(globs))
+        for name, (why, globs) in GROUPS.items()
+        if name not in include
+    ]
+    excluded = [_Rule(f"exclude {glob}", "as asked", _any_of([glob])) for glob in exclude]
+    everything = _any_of([glob for _, globs in GROUPS.values() for glob in globs])
     included = [(glob, glob_pattern(glob)) for glob in wanted]
-    out: list[tuple[str, str, re.Pattern[str]]] = [
-        *(("exclude " + glob, "as asked", glob_pattern(glob)) for glob in exclude),
-        *((name, why, pattern) for name, (why, globs) in groups.items()
-          for pattern in map(glob_pattern, globs)),
-    ]  # fmt: skip
     chosen: dict[str, str] = {}
-    dropped: dict[tuple[str, str], list[int]] = {}
+    dropped: dict[_Rule, list[tuple[str, int]]] = {}
     matched: set[str] = set()
     for path, entry in _candidates(builder, everywhere=bool(included)):
         asked = next((glob for glob, pattern in included if pattern.fullmatch(path)), None)
         if asked is not None:
             matched.add(asked)
-        elif not path.startswith(PREFIX):
+        elif not path.startswith(f"{PREFIX}/"):
             continue
-        rule = next((rule for rule in out if rule[2].fullmatch(path)), None)
-        if rule is not None and (asked is None or rule[0].startswith("exclude ")):
-            dropped.setdefault(rule[:2], []).append(_size(entry))
+        rule = next((rule for rule in excluded if rule.pattern.fullmatch(path)), None)
+        if rule is None and asked is None and everything.fullmatch(path):
+            rule = next((rule for rule in groups if rule.pattern.fullmatch(path)), None)
+        if rule is not None:
+            dropped.setdefault(rule, []).append((path, _size(entry)))
         elif not _never(path):
             chosen[path] = f"asked for by --include {asked}" if asked else "CPython"
     _check_all_matched(wanted, matched)
-    left_out = tuple(
-        LeftOut(name, why, len(sizes), sum(sizes)) for (name, why), sizes in dropped.items()
-    )
-    return Selection(chosen, left_out)
+    return Selection(chosen, tuple(_left_out(rule, files) for rule, files in dropped.items()))
+
+
+def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
+    """Return one pattern for many globs: one look a path, not thirty."""
+    return re.compile("|".join(glob_pattern(glob).pattern for glob in globs), re.DOTALL)
+
+
+def _left_out(rule: _Rule, files: list[tuple[str, int]]) -> LeftOut:
+    paths = tuple(path for path, _ in files)
+    return LeftOut(rule.name, rule.why, paths, sum(size for _, size in files))
 
 
 def _candidates(builder: Tree, *, everywhere: bool) -> Iterator[tuple[str, Entry]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedUser", "plan_user"]
 
-PASSWD: Final = "etc/passwd"
+ACCOUNTS: Final = "etc/passwd"
 GROUP: Final = "etc/group"
 _NO_SHELL: Final = "/sbin/nologin"
 
@@ -43,7 +43,7 @@ def plan_user(base: Root, user: User) -> PlannedUser:
     A user that the base has needs nothing. Raises :class:`RecipeError` where the
     name or the number means somebody else in the base.
     """
-    accounts = _lines(base, PASSWD, 7)
+    accounts = _lines(base, ACCOUNTS, 7)
     groups = _lines(base, GROUP, 4)
     known = next((line for line in accounts if line[0] == user.name), None)
     if user.uid < 0:
@@ -80,7 +80,7 @@ def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) 
 def _added(base: Root, user: User, *, has_group: bool) -> PlannedUser:
     home = f"home/{user.name}"
     account = f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:/{home}:{_NO_SHELL}"
-    entries: dict[str, Entry] = {PASSWD: _appended(base, PASSWD, account)}
+    entries: dict[str, Entry] = {ACCOUNTS: _appended(base, ACCOUNTS, account)}
     if not has_group:
         entries[GROUP] = _appended(base, GROUP, f"{user.name}:x:{user.gid}:")
     entries[home] = Directory(Meta(0o700, user.uid, user.gid), {})

@@ -119,7 +119,8 @@ def _unzstd(stream: Readable) -> Iterator[bytes]:
 
     context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     try:
-        with context.stream_reader(cast("IO[bytes]", stream), read_size=_INPUT, read_across_frames=True) as reader:
+        source = cast("IO[bytes]", stream)
+        with context.stream_reader(source, read_size=_INPUT, read_across_frames=True) as reader:
             yield from iter(lambda: reader.read(_PIECE), b"")
     except zstandard.ZstdError as error:
         raise LayerError(f"damaged zstd stream: {error}") from None
@@ -130,7 +131,7 @@ def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes
     import deflate  # noqa: PLC0415
 
     for block in _blocks(chunks):
-        yield deflate.gzip_compress(block, level)
+        yield bytes(deflate.gzip_compress(block, level))
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -142,7 +143,7 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
             room = MEMBER - len(block)
             block += view[:room]
             yield bytes(block)
-            block = bytearray()
+            block.clear()
             view = view[room:]
         block += view
     if block:

@@ -99,13 +99,17 @@ def _change(record: _Record, diff_id: str, metas: dict[Meta, Meta]) -> Change:
         return Opaque(path)
     if kind == "1":
         return HardLink(path, _text(record.text))
+    return Put(path, _entry(record, diff_id, metas))
+
+
+def _entry(record: _Record, diff_id: str, metas: dict[Meta, Meta]) -> Entry:
     xattrs = tuple((_text(name), value) for name, value in record.xattrs)
     meta = Meta(record.mode, record.uid, record.gid, record.mtime, xattrs)
     meta = metas.setdefault(meta, meta)
-    if kind == "0":
-        return Put(path, File(meta, Slice(diff_id, record.first, record.second, record.sha256)))
-    if kind == "5":
-        return Put(path, Directory(meta, {}))
-    if kind == "2":
-        return Put(path, Symlink(meta, _text(record.text)))
-    return Put(path, Special(meta, Kind(kind), record.first, record.second))
+    if record.kind == "0":
+        return File(meta, Slice(diff_id, record.first, record.second, record.sha256))
+    if record.kind == "5":
+        return Directory(meta, {})
+    if record.kind == "2":
+        return Symlink(meta, _text(record.text))
+    return Special(meta, Kind(record.kind), record.first, record.second)
