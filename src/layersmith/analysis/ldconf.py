@@ -50,10 +50,9 @@ def conf_for(base: Root, system: Collection[str], used: Collection[str]) -> byte
     """
     own = _read(base, CONF)
     if own is None:
-        local = ["/usr/local/lib", *(f"/usr/local{d}" for d in system if d.startswith("/lib/"))]
-        multiarch = [
-            directory for directory in system if directory.count("/") > _slashes(directory)
-        ]
+        # Debian's multiarch directories are called as the platform: x86_64-linux-gnu.
+        multiarch = [name for name in system if "-" in name.rpartition("/")[2]]
+        local = [f"/usr/local{name}" for name in ("/lib", *multiarch) if name.startswith("/lib")]
         wanted, own = [*local, *multiarch, *used], b"# written by layersmith\n"
     else:
         wanted = [d for d in used if d not in directories_in(base, own)]
@@ -61,11 +60,6 @@ def conf_for(base: Root, system: Collection[str], used: Collection[str]) -> byte
             own += b"\n"
     lines = dict.fromkeys(wanted)
     return own + "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-
-
-def _slashes(directory: str) -> int:
-    """Return how many slashes a directory without a multiarch part has."""
-    return 2 if directory.startswith("/usr/") else 1
 
 
 def _read(root: Root, path: str) -> bytes | None:

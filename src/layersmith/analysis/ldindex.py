@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from layersmith.analysis.elf import Machine
 from layersmith.errors import UnsafeLink
@@ -63,15 +63,22 @@ class Index:
         return entry.path if entry else None
 
 
-def name_order(name: str) -> NameKey:
-    """Return what orders names as `_dl_cache_libcmp`: numbers by value, above letters."""
-    return tuple(
-        [(1, int(part)) if part.isdigit() else (0, ord(part)) for part in _PARTS.findall(name)]
-    )
+def name_order(name: str, *, signed: bool = False) -> NameKey:
+    """Return what orders names as `_dl_cache_libcmp`: numbers by value, above letters.
+
+    `signed` is whether the machine's `char` is, which only names beyond ASCII show.
+    """
+    order: list[tuple[int, int]] = []
+    for part in _PARTS.findall(name.encode("utf-8", "surrogateescape")):
+        if part.isdigit():
+            order.append((1, int(part)))
+        else:
+            order.append((0, part[0] - 256 if signed and part[0] > 127 else part[0]))
+    return tuple(order)
 
 
-NameKey = tuple[tuple[int, int], ...]
-_PARTS: Final = re.compile(r"[0-9]+|[^0-9]", re.DOTALL)
+NameKey: TypeAlias = tuple[tuple[int, int], ...]
+_PARTS: Final = re.compile(rb"[0-9]+|[^0-9]", re.DOTALL)
 
 
 def read_index(root: Root, glibc: Glibc, directories: Iterable[str], objects: Objects) -> Index:
@@ -84,7 +91,7 @@ def read_index(root: Root, glibc: Glibc, directories: Iterable[str], objects: Ob
     # Stable sorts, the least significant first: `compare` of elf/cache.c.
     entries = sorted(scan.entries, key=lambda entry: (entry.hwcaps is None, entry.hwcaps or ""))
     entries.sort(key=lambda entry: entry.flags, reverse=True)
-    entries.sort(key=lambda entry: name_order(entry.soname), reverse=True)
+    entries.sort(key=lambda entry: scan.order(entry.soname), reverse=True)
     by_name: dict[NameKey, Entry] = {}
     own = _FLAGS[Machine(glibc.machine)] if glibc.bits == 64 else None
     for entry in entries:
@@ -154,11 +161,8 @@ class _Scan:
         """Pick one file for each soname of a directory."""
         best: dict[str, _Library] = {}
         for soname, library in self._libraries(place):
-            known = best.get(soname)
-            if known is None:
+            if soname not in best or self._is_better(library, best[soname]):
                 best[soname] = library
-            elif _is_better(library, known):
-                best[soname] = library._replace(flags=known.flags)
         for soname, library in best.items():
             if place.hwcaps is None and not library.is_link:
                 self._link(place, library.name, soname)
@@ -166,13 +170,27 @@ class _Scan:
             path, level = f"{place.name}/{name}", library.isa_level
             self.entries.append(Entry(soname, path, library.flags, place.hwcaps, level))
 
+    def _is_better(self, library: _Library, known: _Library) -> bool:
+        """Prefer a file to a link, then the one with the higher name."""
+        if library.is_link != known.is_link:
+            return known.is_link
+        return self.order(known.name) < self.order(library.name)
+
+    def order(self, name: str) -> NameKey:
+        """Return what orders names here."""
+        return name_order(name, signed=self.glibc.machine in (Machine.X86_64, Machine.I386))
+
     def _libraries(self, place: _Place) -> Iterator[tuple[str, _Library]]:
         directory = self.root.tree.entry(place.path)
         assert isinstance(directory, Directory)
         for name in sorted(directory.children):
             entry = directory.children[name]
             is_link = isinstance(entry, Symlink)
-            if not (is_link or isinstance(entry, File)) or not _is_considered(name, is_link, place):
+            # In a glibc-hwcaps directory a link is followed whatever its name.
+            any_name = is_link and place.hwcaps is not None
+            if not (is_link or isinstance(entry, File)):
+                continue
+            if not _is_considered(name, any_name=any_name, version=self.glibc.version):
                 continue
             opened = self.objects.open(self.root, f"{place.path}/{name}")
             if opened is None or opened.elf is None or not opened.elf.is_shared:
@@ -199,25 +217,16 @@ class _Scan:
         self.links.append(NewLink(path, name))
 
 
-def _is_better(library: _Library, known: _Library) -> bool:
-    """Prefer a file to a link, then the one with the higher name."""
-    if library.is_link != known.is_link:
-        return known.is_link
-    return name_order(known.name) < name_order(library.name)
-
-
-def _is_considered(name: str, is_link: bool, place: _Place) -> bool:
-    """Whether ldconfig opens the file at all (`_dl_is_dso`, `skip_dso_based_on_name`).
-
-    In a glibc-hwcaps directory any link is followed, whatever its name.
-    """
+def _is_considered(name: str, *, any_name: bool, version: tuple[int, ...]) -> bool:
+    """Whether ldconfig opens the file at all (`_dl_is_dso`, `skip_dso_based_on_name`)."""
     is_dso = (name.startswith(("lib", "ld-")) and ".so" in name) or name.startswith(
         ("ld.so.", "ld64.so.")
     )
-    if not is_dso and not (is_link and place.hwcaps is not None):
+    if not (is_dso or any_name) or name.endswith(".#prelink#") or name[-17:-6] == ".#prelink#.":
         return False
-    temporary = name.endswith((".#prelink#", ".dpkg-new", ".dpkg-tmp")) or ";" in name
-    return not (temporary or name[-17:-6] == ".#prelink#.")
+    # What rpm and dpkg leave while they unpack is known to ldconfig since glibc 2.39.
+    temporary = name.endswith((".dpkg-new", ".dpkg-tmp")) or ";" in name
+    return not temporary or () < version < (2, 39)
 
 
 # FLAG_ELF_LIBC6 and the bits of sysdeps/generic/ldconfig.h
