@@ -20,10 +20,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
-from layersmith.errors import InvalidDigest
+from layersmith.errors import InvalidDigest, Unauthorized
 from layersmith.oci.content import NoProgress, VerifiedReader, is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from layersmith.stores.auth import repository_scopes
 from layersmith.stores.registry_options import Endpoint, RegistryOptions, endpoint_for
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class RegistryRepository:
         self._registries = registries
         self._client = client
         self._path = endpoint.repository(reference.repository)
+        self._pull = repository_scopes(self._path, "pull")
+        self._push = repository_scopes(self._path, "pull", "push")
         self._place = Place(endpoint.host, self._path)
         self._name = reference.name
         self._progress = progress
@@ -140,10 +143,12 @@ class RegistryRepository:
         """
         url = self._client.url(self._place.manifest_url(identifier))
         what = f"{self._name}: resolving {identifier}"
-        response = self._client.do_request(url, "HEAD", headers={"Accept": _ACCEPT})
+        response = self._client.do_request(
+            url, "HEAD", headers={"Accept": _ACCEPT}, scopes=self._pull
+        )
         response.close()
         if response.status_code not in (200, *_NO_HEAD):
-            raise self._client.refusal(response, what)
+            raise self._client.refusal(response, what, missing="check the name and the tag")
         found = _described(response) if response.status_code == 200 else None
         return found or self._resolve_by_get(url, what)
 
@@ -162,6 +167,7 @@ class RegistryRepository:
             descriptor,
             where=self._name,
             accept=descriptor.media_type if is_manifest(descriptor) else "*/*",
+            scopes=self._pull,
             progress=self._progress,
         ) as download:
             yield VerifiedReader(download, descriptor, self._name)
@@ -170,7 +176,7 @@ class RegistryRepository:
         """Tell whether the registry has the content, by HEAD."""
         headers = {"Accept": descriptor.media_type} if is_manifest(descriptor) else {}
         url = self._content_url(descriptor)
-        response = self._client.do_request(url, "HEAD", headers=headers)
+        response = self._client.do_request(url, "HEAD", headers=headers, scopes=self._pull)
         response.close()
         if response.status_code == 404:
             return False
@@ -196,7 +202,11 @@ class RegistryRepository:
         base = self._client.url(self._place.upload_blob_url())
         url = f"{base}?mount={descriptor.digest}&from={source}"
         what = f"{self._name}: mounting {descriptor.digest}"
-        _, location = start_upload(self._client, url, what)
+        scopes = self._push | repository_scopes(source, "pull")
+        try:
+            location = start_upload(self._client, url, scopes, what)
+        except Unauthorized:  # perhaps for the other repository: the upload will tell
+            return False
         if location:
             self._sessions[descriptor.digest] = location
             return False
@@ -219,9 +229,9 @@ class RegistryRepository:
         location = self._sessions.pop(descriptor.digest, "")
         if not location:
             url = self._client.url(self._place.upload_blob_url())
-            _, location = start_upload(self._client, url, what)
+            location = start_upload(self._client, url, self._push, what)
         body = UploadBody(stream, descriptor, self._name, self._progress)
-        upload(self._client, location, body, descriptor, what)
+        upload(self._client, location, body, descriptor, self._push, what)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that was put here or is here."""
@@ -238,7 +248,7 @@ class RegistryRepository:
 
         url = self._client.url(self._place.manifest_url(identifier))
         headers = {"Content-Type": descriptor.media_type}
-        response = self._client.do_request(url, "PUT", data=raw, headers=headers)
+        response = self._client.do_request(url, "PUT", data=raw, headers=headers, scopes=self._push)
         what = f"{self._name}: writing the manifest {identifier}"
         check_created(self._client, response, descriptor, what)
 
@@ -246,9 +256,9 @@ class RegistryRepository:
         """Fetch what the tag stands for, describe it ourselves and keep the bytes."""
         from layersmith.stores.registry_download import read_manifest  # noqa: PLC0415 - see _client
 
-        response = self._client.do_request(url, headers={"Accept": _ACCEPT})
+        response = self._client.do_request(url, headers={"Accept": _ACCEPT}, scopes=self._pull)
         if response.status_code != 200:
-            raise self._client.refusal(response, what)
+            raise self._client.refusal(response, what, missing="check the name and the tag")
         descriptor, raw = read_manifest(self._client, response, what)
         self._documents.keep(descriptor.digest, raw)
         return descriptor

@@ -20,13 +20,16 @@ from layersmith.errors import RegistryError
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry_answers import discard, error_of
 from layersmith.stores.registry_urls import Origin, follow
-from layersmith.stores.transport import Transport
+from layersmith.stores.tokens import Authorizer
+from layersmith.stores.transport import Transport, rewound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import requests
 
+    from layersmith.errors import LayersmithError
+    from layersmith.stores.auth import Scopes
     from layersmith.stores.registry_options import Endpoint, RegistryOptions
     from layersmith.stores.transport import Body
 
@@ -54,11 +57,12 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         self.limits = options.limits
         self.transport = Transport(options.limits, options.ca_file)
         self.origin = Origin.of(endpoint.origin)
+        self.authorizer = Authorizer(endpoint, self.transport)
         super().__init__(endpoint.host, insecure=endpoint.plain_http)
 
     @property
     def session(self) -> requests.Session:
-        """This thread's session; oras expects one by this name."""
+        """Return this thread's session; oras expects one by this name."""
         return self.transport.session
 
     @session.setter
@@ -81,35 +85,73 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         headers: Mapping[str, str] | None = None,
         json: None = None,  # noqa: ARG002 - oras's signature
         stream: bool = True,  # noqa: ARG002 - always: every body here is bounded by its reader
+        *,
+        scopes: Scopes = frozenset(),
     ) -> requests.Response:
         """Send a request and return the answer after redirects, its body unread.
 
-        Raises :class:`RegistryError` if there is no answer or a redirect leads
-        nowhere we go.
+        `scopes` are what a token for it must allow.
+
+        Raises :class:`Unauthorized` if a challenge cannot be answered, and
+        :class:`RegistryError` if there is no answer or a redirect leads nowhere we go.
         """
         for _ in range(self.limits.redirects + 1):
-            response = self.transport.send(method, url, dict(headers or {}), data)
+            response = self._authorized(method, url, headers or {}, data, scopes)
             if response.status_code not in _REDIRECTS:
                 return response
             url = self._next_hop(response, method, url)
-            if response.status_code == 303 and method not in _SAFE:
-                method, data = "GET", None
-        raise RegistryError(
-            f"{self.endpoint.origin}: more than {self.limits.redirects} redirects"
-        )
+            if not rewound(data):
+                raise RegistryError(f"{self.origin}: a redirect in the middle of an upload")
+        raise RegistryError(f"{self.origin}: more than {self.limits.redirects} redirects")
+
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | Body | None,
+        scopes: Scopes,
+    ) -> requests.Response:
+        """Send to one URL; the registry's own origin gets what it wants to see."""
+        if Origin.of(url) != self.origin:
+            return self.transport.send(method, url, headers, data)
+        ours = self.authorizer.headers(scopes)
+        response = self.transport.send(method, url, {**headers, **ours}, data)
+        if response.status_code != 401:
+            return response
+        challenge = response.headers.get("WWW-Authenticate", "")
+        discard(response, self.limits.error_body)
+        ours = self.authorizer.answer(challenge, scopes, ours.get("Authorization", ""))
+        if not rewound(data):
+            raise RegistryError(
+                f"{self.origin}: authorization ended in the middle of an upload", temporary=True
+            )
+        return self.transport.send(method, url, {**headers, **ours}, data)
 
     def _next_hop(self, response: requests.Response, method: str, url: str) -> str:
+        """Return where a redirect leads; only 307 and 308 keep a method that writes."""
         target = response.headers.get("Location", "")
         status = response.status_code
         discard(response, self.limits.error_body)
-        what = f"{self.endpoint.origin}: the target of a redirect"
-        if method not in _SAFE and status in (301, 302):
-            raise RegistryError(f"{what} of {method} by {status} is not followed", status=status)
+        what = f"{self.origin}: the target of a redirect"
+        if method not in _SAFE and status not in (307, 308):
+            raise RegistryError(f"{what} ({status}) of {method} is not followed", status=status)
         return follow(url, target, self.origin, what)
 
-    def refusal(self, response: requests.Response, what: str, hint: str = "") -> Exception:
-        """Return the error for an answer that was not wanted."""
-        return error_of(response, what, hint=hint, limit=self.limits.error_body)
+    def refusal(
+        self, response: requests.Response, what: str, *, missing: str = ""
+    ) -> LayersmithError:
+        """Return the error for an answer that was not wanted; `missing` hints at a 404."""
+        origin, hint = Origin.of(response.url), ""
+        if response.status_code in (401, 403):
+            hint = self.authorizer.hint()
+        elif response.status_code == 404:
+            hint = missing
+        if origin != self.origin:  # it was never given credentials: they cannot be at fault
+            what = f"{what}: redirected to {origin}"
+            hint = "the registry's storage refuses: its redirect may be too old or wrong"
+        secrets = self.authorizer.secrets
+        return error_of(response, what, hint=hint, limit=self.limits.error_body, secrets=secrets)
 
     # What oras offers beside: kept where it is sound, closed where it is not.
 
@@ -120,14 +162,10 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         reference = Reference.parse(name)
         return Place(self.endpoint.host, self.endpoint.repository(reference.repository))
 
-    def _do_paginated_request(
-        self, url: str, callable: Callable[[requests.Response], bool]  # noqa: A002
-    ) -> NoReturn:
-        raise NotImplementedError
-
     def _unsafe(self, *_: Any, **__: Any) -> NoReturn:
         raise NotImplementedError("oras's own transfers do not verify: use RegistryRepository")
 
+    _do_paginated_request = get_tags = _unsafe
     push = pull = login = logout = _unsafe
     upload_manifest = upload_blob = put_upload = chunked_upload = _unsafe
     get_manifest = get_blob = download_blob = _unsafe

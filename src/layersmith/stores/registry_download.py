@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import requests
 
     from layersmith.oci.content import Progress
+    from layersmith.stores.auth import Scopes
     from layersmith.stores.registry_client import RegistryClient
 
 DOCUMENT_TYPES: Final = INDEX_TYPES | MANIFEST_TYPES
@@ -44,6 +45,7 @@ class Download:
         *,
         where: str,
         accept: str,
+        scopes: Scopes,
         progress: Progress,
     ) -> None:
         self._client = client
@@ -51,6 +53,7 @@ class Download:
         self._descriptor = descriptor
         self._where = where
         self._accept = accept
+        self._scopes = scopes
         self._progress = progress
         self._task = f"{where} {descriptor.digest}"
         self._response = self._connect()
@@ -79,11 +82,12 @@ class Download:
         return data
 
     def _connect(self) -> requests.Response:
-        headers = {"Accept": self._accept}
-        response: requests.Response = self._client.do_request(self._url, headers=headers)
+        response: requests.Response = self._client.do_request(
+            self._url, headers={"Accept": self._accept}, scopes=self._scopes
+        )
         what = f"{self._where}: fetching {self._descriptor.digest}"
         if response.status_code != 200:
-            raise self._client.refusal(response, what, hint="the image is incomplete there")
+            raise self._client.refusal(response, what, missing="the image is incomplete there")
         try:
             plain_body(response, what)
             check_answer(response, self._descriptor, what)

@@ -68,9 +68,7 @@ class Endpoint:
         return f"{self.prefix}/{path}" if self.prefix else path
 
 
-def endpoint_for(
-    registry: str, mirrors: Mapping[str, str], plain_http: frozenset[str]
-) -> Endpoint:
+def endpoint_for(registry: str, mirrors: Mapping[str, str], plain_http: frozenset[str]) -> Endpoint:
     """Return where `registry` is spoken to.
 
     Raises :class:`InvalidInput` for a mirror that is not ``host[:port][/prefix]``.
@@ -86,14 +84,16 @@ def endpoint_for(
 
 def _mirror(registry: str, text: str) -> tuple[str, str]:
     host, slash, prefix = text.partition("/")
+    if valid_registry(host) and (not slash or _is_path(host, prefix)):
+        return host, prefix
+    raise InvalidInput(
+        f"{one_line(text, 100)!r} cannot be a mirror of {one_line(registry, 100)}",
+        hint="write it like docker.io=127.0.0.1:5000 or docker.io=host/prefix, no scheme",
+    )
+
+
+def _is_path(host: str, prefix: str) -> bool:
     try:
-        if not valid_registry(host):
-            raise InvalidReference("no host")
-        if slash:
-            Reference(f"{host}/{prefix}/x")
+        return Reference(f"{host}/{prefix}").repository == prefix
     except InvalidReference:
-        raise InvalidInput(
-            f"{one_line(text, 100)!r} cannot be a mirror of {one_line(registry, 100)}",
-            hint="write it like docker.io=127.0.0.1:5000 or docker.io=host/prefix, without a scheme",
-        ) from None
-    return host, prefix
+        return False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from layersmith.oci.content import Progress, Readable
     from layersmith.oci.documents import Descriptor
+    from layersmith.stores.auth import Scopes
     from layersmith.stores.registry_client import RegistryClient
 
 __all__ = ["UploadBody", "check_created", "start_upload", "upload"]
@@ -66,29 +67,40 @@ class UploadBody:
         return self._sent == 0
 
 
-def start_upload(client: RegistryClient, url: str, what: str) -> tuple[requests.Response, str]:
-    """Open an upload session (POST) and return the answer and its location.
+def start_upload(client: RegistryClient, url: str, scopes: Scopes, what: str) -> str:
+    """Open an upload session (POST) and return its location.
 
-    The location is empty if the registry answered 201: a mount.
+    Returns an empty string if the registry answered 201: the blob was mounted.
     """
-    response: requests.Response = client.do_request(url, "POST")
+    response: requests.Response = client.do_request(url, "POST", scopes=scopes)
     if response.status_code not in (201, 202):
         raise client.refusal(response, what)
     location = response.headers.get("Location", "")
     discard(response, client.limits.error_body)
     if response.status_code == 201:
-        return response, ""
-    return response, follow(url, location, client.origin, f"{what}: the upload location")
+        return ""
+    return follow(response.url, location, client.origin, f"{what}: the upload location")
 
 
 def upload(
-    client: RegistryClient, location: str, body: UploadBody, descriptor: Descriptor, what: str
+    client: RegistryClient,
+    location: str,
+    body: UploadBody,
+    descriptor: Descriptor,
+    scopes: Scopes,
+    what: str,
 ) -> None:
-    """Send the whole blob to an upload session with one PUT ("Monolithically")."""
+    """Send the whole blob to an upload session with one PUT ("POST then PUT").
+
+    The location may have a query, which is critical and stays as it is; our digest
+    is appended to it.
+    """
+    if not descriptor.size:
+        body.read(1)  # an empty body is never read by the transport, so never verified
     mark = "&" if "?" in location else "?"
     url = f"{location}{mark}digest={quote(descriptor.digest, safe='')}"
     headers = {"Content-Type": "application/octet-stream"}
-    response = client.do_request(url, "PUT", data=body, headers=headers)
+    response = client.do_request(url, "PUT", data=body, headers=headers, scopes=scopes)
     check_created(client, response, descriptor, what)
 
 

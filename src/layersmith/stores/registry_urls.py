@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from layersmith.errors import RegistryError, one_line
 from layersmith.oci.reference import valid_registry
 
-__all__ = ["Origin", "follow", "redacted", "without_secrets"]
+__all__ = ["Origin", "check_realm", "follow", "redacted", "without_secrets"]
 
 _VISIBLE: Final = re.compile(r"[!-\[\]-~]+", re.ASCII)
 _NUMERIC: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.ASCII | re.IGNORECASE)
@@ -75,23 +75,43 @@ def follow(base: str, target: str, registry: Origin, what: str) -> str:
     return url.partition("#")[0]
 
 
+def check_realm(realm: str, registry: Origin) -> str:
+    """Return the URL of a token server that `registry`'s challenge names.
+
+    Credentials go there, so besides what :func:`follow` refuses, a private address
+    that is not the registry's own is refused too.
+
+    Raises :class:`RegistryError`.
+    """
+    what = f"{registry}: the token server"
+    if "://" not in realm:
+        raise _forbidden(what, realm, "is not a URL")
+    url = follow(realm, realm, registry, what)
+    host = Origin.of(url).host
+    address = _address(host)
+    ours = host == registry.host or (Origin.of(url).is_loopback and registry.is_loopback)
+    if address is not None and not ours and not address.is_global:
+        raise _forbidden(what, url, "has a private address")
+    return url
+
+
 def _objection(parts: SplitResult, origin: Origin, registry: Origin) -> str:
+    """Return why we do not go to `origin`, or nothing."""
     if not valid_registry(parts.netloc):
         return "has user information or a malformed host"
     if origin.scheme == "http" and registry.scheme == "https":
         return "leaves TLS"
     if origin.host == registry.host:
         return ""
-    if _NUMERIC.fullmatch(origin.host.rpartition(".")[2]) and _address(origin.host) is None:
-        return "hides an address in a number"
     address = _address(origin.host)
-    if origin.is_loopback or origin.host.endswith(".localhost"):
-        return "" if registry.is_loopback else "leads to this machine"
-    if address is not None and (
-        address.is_link_local or address.is_unspecified or address.is_multicast
-    ):
-        return "leads to an address that is no registry's"
-    return ""
+    local = origin.is_loopback or origin.host.endswith(".localhost")
+    numeric = _NUMERIC.fullmatch(origin.host.rpartition(".")[2])
+    if address is None and numeric:
+        return "hides an address in a number"
+    if local and not registry.is_loopback:
+        return "leads to this machine"
+    odd = address and (address.is_link_local or address.is_unspecified or address.is_multicast)
+    return "leads to an address that is no registry's" if odd else ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

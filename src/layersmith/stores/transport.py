@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 
     from layersmith.stores.registry_options import Limits
 
-__all__ = ["Body", "Transport", "wire_error"]
+__all__ = ["Body", "Transport", "rewound", "wire_error"]
 
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
-@runtime_checkable
 class Body(Protocol):
     """A request body that is streamed: its length is known, its bytes are read once."""
 
@@ -66,7 +65,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Add the block size; everything else as usual."""
-        super().init_poolmanager(*args, blocksize=self._block, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, blocksize=self._block, **kwargs)
 
 
 class Transport:
@@ -81,7 +80,7 @@ class Transport:
 
     @property
     def session(self) -> requests.Session:
-        """This thread's session (a `requests.Session` is not for two threads)."""
+        """Return this thread's session (a `requests.Session` is not for two threads)."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._new_session()
@@ -102,7 +101,7 @@ class Transport:
         try:
             return self._send(method, url, headers, body)
         except exceptions.ConnectionError as error:
-            if not _closed_under_us(error) or not _rewound(body):
+            if not _closed_under_us(error) or not rewound(body):
                 raise wire_error(error, url) from None
         except exceptions.RequestException as error:
             raise wire_error(error, url) from None
@@ -119,7 +118,7 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None
     ) -> requests.Response:
         session = self.session
-        data: Any = body if not isinstance(body, Body) or len(body) else b""
+        data: Any = body or None  # an empty stream would be sent as chunked
         prepared = session.prepare_request(requests.Request(method, url, headers, data=data))
         prepared.url = url  # verbatim: an upload's query may be signed
         limits = self.limits
@@ -164,8 +163,9 @@ def _no_cookies() -> Any:
     return DefaultCookiePolicy(allowed_domains=[])
 
 
-def _rewound(body: bytes | Body | None) -> bool:
-    return body.rewind() if isinstance(body, Body) else True
+def rewound(body: bytes | Body | None) -> bool:
+    """Tell whether `body` can be sent (again) from its start."""
+    return body is None or isinstance(body, bytes) or body.rewind()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
