@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from layersmith.errors import NotFound, intention
+from layersmith.errors import LayersmithError, intention
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from layersmith.oci.content import Readable, Sink
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.oci.reference import Reference
     from layersmith.stores.cache import Cache, CachedSource
 
-__all__ = ["Blob", "Delivery", "deliver"]
+__all__ = ["Blob", "Delivery", "Destination", "deliver"]
 
 _WRITERS: Final = 8
 
@@ -52,36 +53,50 @@ class Delivery:
     blobs: Sequence[Blob]
 
 
-def deliver(delivery: Delivery, sink: Sink, tags: Sequence[str], cache: Cache) -> None:
-    """Bring everything to `sink`; does nothing where all `tags` stand for it already.
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place to deliver to, and the tags that the index gets there."""
 
-    Raises :class:`StoreError`; then no tag has been written.
+    sink: Sink
+    tags: Sequence[str]
+
+
+def deliver(delivery: Delivery, destinations: Sequence[Destination], cache: Cache) -> None:
+    """Bring everything to every destination, and only then write the tags.
+
+    A destination whose tags all stand for the index already is left alone. Raises
+    :class:`StoreError`; then no tag has been written, and what was put is removed where
+    the place allows it.
     """
     top = delivery.index.descriptor
-    with intention(f"delivering to {sink.name}"):
-        stale = [tag for tag in tags if not _stands_for(sink, tag, top)]
-        if not stale:
-            return
-        with ThreadPoolExecutor(_WRITERS, "deliver") as pool:
-            unique = {blob.descriptor.digest: blob for blob in delivery.blobs}
-            _all(pool.map(lambda blob: _bring(blob, sink, cache), unique.values()))
-            configs = {image.config.descriptor.digest: image.config for image in delivery.images}
-            _all(pool.map(lambda c: _put(sink, c.descriptor, c.raw), configs.values()))
-            manifests = [image.manifest for image in delivery.images]
-            _all(pool.map(lambda m: _put(sink, m.descriptor, m.raw), manifests))
-        _put(sink, top, delivery.index.raw)
-        for tag in stale:
-            sink.tag(tag, top)
-
-
-def _stands_for(sink: Sink, tag: str, descriptor: Descriptor) -> bool:
-    resolve = getattr(sink, "resolve", None)
-    if resolve is None:
-        return False
+    stale = [
+        (destination, tag)
+        for destination in destinations
+        for tag in destination.tags
+        if not destination.sink.stands_for(tag, top)
+    ]
+    waiting = [d for d in destinations if any(one is d for one, _ in stale)]
     try:
-        return bool(resolve(tag).digest == descriptor.digest)
-    except NotFound:
-        return False
+        for destination in waiting:
+            with intention(f"delivering to {destination.sink.name}"):
+                _fill(delivery, destination.sink, cache)
+        for destination, tag in stale:
+            destination.sink.tag(tag, top)
+    except BaseException:
+        for destination in waiting:
+            with suppress(LayersmithError):
+                destination.sink.abandon()
+        raise
+
+
+def _fill(delivery: Delivery, sink: Sink, cache: Cache) -> None:
+    blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
+    configs = {image.config.descriptor.digest: image.config for image in delivery.images}
+    with ThreadPoolExecutor(_WRITERS, "deliver") as pool:
+        _all(pool.map(lambda blob: _bring(blob, sink, cache), blobs.values()))
+        _all(pool.map(lambda config: _put(sink, config), configs.values()))
+        _all(pool.map(lambda image: _put(sink, image.manifest), delivery.images))
+    _put(sink, delivery.index)
 
 
 def _bring(blob: Blob, sink: Sink, cache: Cache) -> None:
@@ -93,12 +108,12 @@ def _bring(blob: Blob, sink: Sink, cache: Cache) -> None:
         sink.put(blob.descriptor, stream)
 
 
-def _put(sink: Sink, descriptor: Descriptor, raw: bytes) -> None:
-    if not sink.has(descriptor):
-        sink.put(descriptor, io.BytesIO(raw))
+def _put(sink: Sink, document: Document[Any]) -> None:
+    if not sink.has(document.descriptor):
+        sink.put(document.descriptor, io.BytesIO(document.raw))
 
 
-def _all(results: object) -> None:
+def _all(results: Iterator[None]) -> None:
     """Wait for every result, so that the first error is raised here."""
-    for _ in results:  # type: ignore[attr-defined]
+    for _ in results:
         pass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from layersmith.assemble.delivery import Blob, Delivery, deliver
+from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
 from layersmith.assemble.inputs import Input, LayerReader, epoch_of, load_input
 from layersmith.assemble.places import Place
 from layersmith.assemble.toplayer import TopLayer, make_layer
@@ -111,13 +111,11 @@ def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
         made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
     index = make_index([m.image for m in made], _annotations(planned, planned.plans[0].epoch))
     delivery = Delivery(index, [m.image for m in made], _blobs(planned, made))
-    names = []
+    tagged = [(place, (place.tag,) if place.tag else planned.tags) for place in places]
     with workshop.timed("deliver"):
-        for place in places:
-            tags = (place.tag,) if place.tag else planned.tags
-            deliver(delivery, place.sink(workshop.registries), tags, workshop.cache)
-            names += [place.named(tag) for tag in tags]
-    return Assembled(planned, index, made, names)
+        destinations = [Destination(place.sink(workshop.registries), t) for place, t in tagged]
+        deliver(delivery, destinations, workshop.cache)
+    return Assembled(planned, index, made, [place.named(tag) for place, t in tagged for tag in t])
 
 
 def _load(workshop: Workshop, place: Place) -> Input:

@@ -81,6 +81,12 @@ class Sink(Protocol):
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that has been put."""
 
+    def stands_for(self, name: str, descriptor: Descriptor) -> bool:
+        """Tell whether the tag `name` stands for just this manifest already."""
+
+    def abandon(self) -> None:
+        """Remove what was put and never tagged, as far as the place allows it."""
+
 
 class Progress(Protocol):
     """An observer of bytes: how the library reports without knowing a terminal."""

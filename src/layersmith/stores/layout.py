@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import DocumentError, NotFound, OutputError
@@ -36,6 +36,8 @@ class Layout:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._index = path / "index.json"
+        self._untagged: list[Path] = []
+        self._is_new = not path.exists()
 
     @property
     def name(self) -> str:
@@ -97,6 +99,7 @@ class Layout:
         with disk_errors(f"writing {path}"), appearing(path, durable=True) as file:
             while data := reader.read(CHUNK):
                 file.write(data)
+        self._untagged.append(path)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest; the rest of the index stays."""
@@ -117,6 +120,20 @@ class Layout:
             manifests = sorted([*others, entry], key=_order)
             with appearing(self._index, durable=True) as file:
                 file.write(encode({**json, "manifests": manifests}))
+        self._untagged.clear()
+
+    def stands_for(self, name: str, descriptor: Descriptor) -> bool:  # noqa: ARG002
+        """Return false: looking at every blob again is cheap here, and heals."""
+        return False
+
+    def abandon(self) -> None:
+        """Remove the blobs that were put and not tagged, and directories made for them."""
+        for path in self._untagged:
+            path.unlink(missing_ok=True)
+        made = self._path if self._is_new else self._path / "blobs"
+        for folder, _, _ in os.walk(made, topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)  # noqa: PTH106 - os.walk gives strings
 
     def _blob(self, digest: Digest) -> Path:
         return self._path / "blobs" / digest.algorithm / digest.encoded
@@ -147,13 +164,3 @@ def _order(entry: dict[str, Any]) -> tuple[str, str]:
 
 def _tag(entry: dict[str, Any]) -> str:
     return str((entry.get("annotations") or {}).get(REF_NAME, ""))
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove a directory tree that is empty but for directories; keep anything else."""
-    for folder, _, files in os.walk(path, topdown=False):
-        if not files:
-            try:
-                os.rmdir(folder)  # noqa: PTH106 - os.walk gives strings
-            except OSError:
-                return

@@ -239,6 +239,16 @@ class RegistryRepository:
             raw = stream.read()
         self._put_document(name, raw, descriptor)
 
+    def stands_for(self, name: str, descriptor: Descriptor) -> bool:
+        """Tell whether the tag stands for just this manifest: one HEAD."""
+        try:
+            return self.resolve(name).digest == descriptor.digest
+        except NotFound:
+            return False
+
+    def abandon(self) -> None:
+        """Leave untagged content to the registry's garbage collection."""
+
     def _content_url(self, descriptor: Descriptor) -> str:
         url = self._place.manifest_url if is_manifest(descriptor) else self._place.get_blob_url
         return self._client.url(url(descriptor.digest))
