@@ -20,7 +20,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
-from layersmith.errors import InvalidDigest, Unauthorized
+from layersmith.errors import InvalidDigest, NotFound, Unauthorized
 from layersmith.oci.content import NoProgress, VerifiedReader, is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
