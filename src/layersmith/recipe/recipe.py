@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from layersmith.errors import LayersmithError, OutputError, RecipeError, one_line
+from layersmith.errors import LayersmithError, RecipeError, one_line
 from layersmith.oci.documents import Platform
 from layersmith.oci.reference import valid_registry
 
@@ -128,7 +128,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot read the recipe {path}: {error.strerror}") from None
+        raise RecipeError(f"cannot be read: {error.strerror}", place=str(path)) from None
     except UnicodeDecodeError:
         raise RecipeError("not UTF-8 text", place=str(path)) from None
     try:

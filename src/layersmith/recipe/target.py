@@ -66,5 +66,5 @@ def _nearest(text: str) -> str:
     wanted = re.search(r"3\.(\d{1,2})(?:\.\d{1,3})?", text)
     python = wanted[0] if wanted and int(wanted[1]) >= min(_OLDEST.values()) else ""
     choices = [f"{python or f'3.{m}'}-debian{d}{debug}" for d in (13, 12) for m in (13, 14, 12)]
-    found = difflib.get_close_matches(lowered, choices, n=1, cutoff=0.0)
-    return found[0]
+    found = difflib.get_close_matches(lowered, choices, n=1, cutoff=0.5)
+    return (found or choices)[0]
