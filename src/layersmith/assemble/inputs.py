@@ -67,16 +67,18 @@ class LayerReader:
 
     def roots(self, wanted: Sequence[tuple[Input, Image, bool]]) -> list[Root]:
         """Return the file systems of images; the flag keeps their blobs in the cache."""
-        futures = [
-            [
-                self._pool.submit(self._layers.changes, input_.source, layer, keep_blob=keep)
-                for layer in image.layers
-            ]
-            for input_, image, keep in wanted
+        tasks = [
+            (input_.source, layer, keep) for input_, image, keep in wanted for layer in image.layers
         ]
+        # The largest first: the last layer to end decides how long all of them take.
+        tasks.sort(key=lambda task: -task[1].descriptor.size)
+        futures = {
+            layer.diff_id: self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
+            for source, layer, keep in tasks
+        }
         return [
-            Root(overlay([future.result() for future in layers]), self._layers)
-            for layers in futures
+            Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)
+            for _, image, _ in wanted
         ]
 
     def __enter__(self) -> Self:
