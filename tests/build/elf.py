@@ -85,7 +85,10 @@ def elf(
         at, size = place(_property(order, word, isa))
         headers.append((0x6474E553, 4, at, size, word))
     if dynamic:
-        for data, tag, number in ((need, 0x6FFFFFFE, len(wants or {})), (defs, 0x6FFFFFFC, len(versions) + 1)):
+        for data, tag, number in (
+            (need, 0x6FFFFFFE, len(wants or {})),
+            (defs, 0x6FFFFFFC, len(versions) + 1),
+        ):
             if data:
                 at, _ = place(data)
                 entries += [(tag, at), (tag + 1, number)]
@@ -102,18 +105,33 @@ def elf(
     place(pad)
     total = start + len(blob)
     headers.insert(0, (1, 6, 0, total, PAGE))
-    table_of_headers = b""
-    for kind, rights, at, size, align in headers:
-        if wide:
-            table_of_headers += struct.pack(order + "IIQQQQQQ", kind, rights, at, at, at, size, size, align)
-        else:
-            table_of_headers += struct.pack(order + "IIIIIIII", kind, at, at, at, size, size, rights, align)
+    table_of_headers = b"".join(_header(order, wide, *header) for header in headers)
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1, 0]) + bytes(8)
     header = struct.pack(
         order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"),
-        type, machine, 1, 0, ehdr, 0, flags, ehdr, phdr, count, 0, 0, 0,
+        type,
+        machine,
+        1,
+        0,
+        ehdr,
+        0,
+        flags,
+        ehdr,
+        phdr,
+        count,
+        0,
+        0,
+        0,
     )
     return ident + header + table_of_headers + blob
+
+
+def _header(
+    order: str, wide: bool, kind: int, rights: int, at: int, size: int, align: int
+) -> bytes:
+    if wide:
+        return struct.pack(order + "IIQQQQQQ", kind, rights, at, at, at, size, size, align)
+    return struct.pack(order + "IIIIIIII", kind, at, at, at, size, size, rights, align)
 
 
 def _hash(name: str) -> int:

@@ -21,7 +21,7 @@ from layersmith.analysis.ldconf import conf_for, configured, directories_in
 from layersmith.analysis.ldindex import read_index
 from layersmith.analysis.linkmap import link_map
 from layersmith.analysis.loader import How, Library, Loader, as_library
-from layersmith.analysis.objects import Objects
+from layersmith.analysis.objects import Objects, find_directory
 from layersmith.analysis.problems import (
     AbiMismatch,
     MissingInterpreter,
@@ -52,7 +52,7 @@ __all__ = [
     "verify",
 ]
 
-MAX_NEEDS: Final = 2_000_000  # of all programs together; a large application has 10^5
+MAX_NEEDS: Final = 1_000_000  # of all programs together; a large application has 10^5
 
 
 class Reason(NamedTuple):
@@ -179,6 +179,8 @@ class _Work:
         self.needs = 0
         self.source = _loader_of(builder, objects)
         self.target = self._target()
+        system = self.target.glibc.system if self.target else ()
+        self.system = {_real(base, directory) for directory in system}
         self.shipped: dict[str, tuple[dict[str, None], dict[Reason, None]]] = {}
         self.provided: dict[tuple[str, str], set[str]] = {}
         self.unresolved: dict[str, set[str]] = {}
@@ -283,9 +285,7 @@ class _Work:
         """Note a directory that only ld.so.conf can make the base's loader search."""
         if library.how in (How.CACHE, How.DEFAULT):
             name = library.name.rpartition("/")[0]
-            system = self.target.glibc.system if self.target else ()
-            real = {_real(self.base, directory) for directory in system}
-            if _real(self.builder, name) not in real:
+            if _real(self.builder, name) not in self.system:
                 self.directories[name] = None
 
     def _result(self) -> Closure:
@@ -319,8 +319,8 @@ def _loader_of(root: Root, objects: Objects) -> Loader | None:
 
 def _real(root: Root, directory: str) -> str:
     """Return where a directory really is; its own name where it is not."""
-    found = root.tree.resolve(directory)
-    return found.path if found else directory.strip("/")
+    found = find_directory(root, directory)
+    return found[0] if found else directory.strip("/")
 
 
 def _accepts(accepted: Collection[str], soname: str) -> bool:

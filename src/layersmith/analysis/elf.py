@@ -19,16 +19,17 @@ from layersmith.errors import ElfError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ElfFile", "Machine", "VersionNeed", "read_elf"]
+__all__ = ["MAGIC", "ElfFile", "Machine", "VersionNeed", "read_elf"]
 
 MAX_PHDRS: Final = 256
 MAX_DYNAMIC: Final = 4096
 MAX_VERSIONS: Final = 8192
+MAX_NOTE: Final = 4096
 MAX_STRING: Final = 4096  # PATH_MAX; a search path may be longer
 MAX_SEARCH_PATH: Final = 32768
 MAX_STRINGS: Final = 1 << 20  # all strings of one file together
 
-_MAGIC: Final = b"\x7fELF"
+MAGIC: Final = b"\x7fELF"
 
 
 class Machine(IntEnum):
@@ -96,7 +97,7 @@ def read_elf(data: bytes, path: str) -> ElfFile | None:
 
     `path` is for the message of the :class:`ElfError` that a damaged file raises.
     """
-    if data[:4] != _MAGIC:
+    if data[:4] != MAGIC:
         return None
     try:
         return _Reader(data).read()
@@ -174,19 +175,18 @@ class _Reader:
         if data[6] != 1 or version != 1:
             raise ElfError("unknown ELF version")
         facts: dict[str, Any] = {}
-        dynamic: bytes | None = None
+        dynamic: tuple[int, int] | None = None
         for segment, offset, vaddr, size, align in self._program_headers(phoff, phentsize, phnum):
             if segment == _PT_LOAD:
                 self.loads.append((vaddr, size, offset))
             elif segment == _PT_DYNAMIC:
-                dynamic = self._region(offset, size, "the dynamic segment")
+                dynamic = offset, size
             elif segment == _PT_INTERP:
                 facts["interpreter"] = self._interpreter(offset, size)
             elif segment == _PT_GNU_PROPERTY and machine in _X86 and align == layout.bits // 8:
-                note = self._region(offset, size, "the property note")
-                facts["isa_level"] = self._isa_level(note)
+                facts["isa_level"] = self._isa_level(data[offset : offset + min(size, MAX_NOTE)])
         if dynamic is not None:
-            facts.update(self._dynamic(dynamic))
+            facts.update(self._dynamic(*dynamic))
         return ElfFile(
             bits=layout.bits,
             little_endian=data[5] == 1,
@@ -229,13 +229,16 @@ class _Reader:
                 return address - vaddr + offset
         raise ElfError(f"{what} is in no loaded segment")
 
-    def _dynamic(self, table: bytes) -> dict[str, Any]:
+    def _dynamic(self, offset: int, size: int) -> dict[str, Any]:
         """Read the dynamic section; of a repeated single tag the last counts, as in ld.so."""
         entry = self.layout.dynamic
         single: dict[int, int] = {}
         needed: list[int] = []
-        whole = len(table) - len(table) % entry.size
-        for number, (tag, value) in enumerate(entry.iter_unpack(table[:whole])):
+        if offset + size > len(self.data):
+            raise ElfError("the dynamic segment lies beyond the end of the file")
+        size = min(size - size % entry.size, (MAX_DYNAMIC + 1) * entry.size)
+        table = entry.iter_unpack(self.data[offset : offset + size])
+        for number, (tag, value) in enumerate(table):
             if tag == _DT_NULL:
                 break
             if number >= MAX_DYNAMIC:

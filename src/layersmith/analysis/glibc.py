@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.elf import Machine
+from layersmith.analysis.objects import find_file
+from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
     from layersmith.analysis.objects import Objects
     from layersmith.rootfs.tree import Root
 
 __all__ = ["INTERPRETERS", "Glibc", "find_glibc"]
+
+MAX_SIZE: Final = 64 << 20  # of a loader or a C library; the largest have 2 MB
 
 # The name that programs have in PT_INTERP, by class and machine (glibc's shlib-versions).
 INTERPRETERS: Final = {
@@ -32,7 +36,8 @@ INTERPRETERS: Final = {
     (32, Machine.I386): "/lib/ld-linux.so.2",
 }
 
-# What the kernel passes as AT_PLATFORM, which ld.so puts in the place of $PLATFORM.
+# What the kernel passes as AT_PLATFORM, which ld.so puts in the place of $PLATFORM. On x86
+# it says "haswell" or "xeon_phi" instead where the CPU is one; this is the baseline's.
 _PLATFORMS: Final = {
     Machine.X86_64: "x86_64",
     Machine.AARCH64: "aarch64",
@@ -89,7 +94,7 @@ def find_glibc(root: Root, objects: Objects) -> Glibc | None:
         opened = objects.open(root, name)
         if opened is None or opened.elf is None or opened.elf.abi[:2] != (bits, machine):
             continue
-        found = _SYSTEM_DIRECTORIES.search(root.read(opened.path) or b"")
+        found = _SYSTEM_DIRECTORIES.search(_bytes(root, opened.path))
         if found is None:
             continue  # not glibc's loader: musl has a file of its own instead
         system = tuple(part.decode().rstrip("/") for part in found[1].split(b"\0") if part)
@@ -99,7 +104,14 @@ def find_glibc(root: Root, objects: Objects) -> Glibc | None:
 
 def _words(root: Root, system: tuple[str, ...]) -> str:
     for directory in system:
-        found = _BANNER.search(root.read(f"{directory}/libc.so.6") or b"")
+        found = _BANNER.search(_bytes(root, f"{directory}/libc.so.6"))
         if found:
             return found[1].decode()
     return ""
+
+
+def _bytes(root: Root, path: str) -> bytes:
+    found = find_file(root, path)
+    if found is None or not isinstance(found.entry, File) or found.entry.size > MAX_SIZE:
+        return b""
+    return root.contents.read(found.entry)

@@ -11,9 +11,9 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING, Final
 
-from layersmith.analysis.objects import find_file
-from layersmith.errors import ElfError, UnsafeLink
-from layersmith.rootfs.entries import Directory, File
+from layersmith.analysis.objects import find_directory, find_file
+from layersmith.errors import ElfError
+from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -27,6 +27,8 @@ MAX_DEPTH: Final = 8
 MAX_FILES: Final = 1000
 MAX_SIZE: Final = 1 << 20
 MAX_DIRECTORIES: Final = 10_000
+MAX_PATTERN: Final = 4096  # PATH_MAX
+MAX_WORK: Final = 200_000  # names looked at by all globs together
 
 _SPACE: Final = " \t\n\v\f\r"
 
@@ -78,6 +80,7 @@ class _Conf:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.visited: set[str] = set()
+        self.work = 0
 
     def directories(self, conf: bytes | None) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -109,6 +112,7 @@ class _Conf:
         if not pattern.startswith("/"):
             pattern = f"{path.rpartition('/')[0]}/{pattern}"
         for name in self._glob(pattern):
+            self.work += 1
             found = find_file(self.root, name)
             if found is None or found.path in self.visited:
                 continue
@@ -122,7 +126,7 @@ class _Conf:
     def _glob(self, pattern: str) -> list[str]:
         """Expand `pattern` inside the tree; sorted by bytes, as ldconfig's C collation is."""
         names = [""]
-        for part in pattern.split("/"):
+        for part in pattern[:MAX_PATTERN].split("/"):
             if part in ("", "."):
                 continue
             if not re.search(r"[*?\[]", part):
@@ -133,15 +137,14 @@ class _Conf:
                 f"{name}/{child}"
                 for name in names
                 for child in self._children(name)
-                if matches(child) and (child[0] != "." or part[0] == ".")
+                if (child[0] != "." or part[0] == ".") and matches(child)
             ]
-            if len(names) > MAX_FILES:
-                raise ElfError(f"{pattern!r} matches more than {MAX_FILES} names", path=CONF)
         return sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape"))
 
     def _children(self, name: str) -> list[str]:
-        try:
-            entry = self.root.tree.lookup(name)
-        except UnsafeLink:
-            return []
-        return list(entry.children) if isinstance(entry, Directory) else []
+        found = find_directory(self.root, name)
+        children = list(found[1].children) if found else []
+        self.work += len(children) + 1
+        if self.work > MAX_WORK:
+            raise ElfError("the globs of its includes match too much", path=CONF)
+        return children

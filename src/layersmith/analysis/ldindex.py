@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from layersmith.analysis.elf import Machine
-from layersmith.errors import UnsafeLink
+from layersmith.analysis.objects import find_directory
 from layersmith.rootfs.entries import Directory, File, Symlink
 
 if TYPE_CHECKING:
@@ -68,16 +68,17 @@ def name_order(name: str, *, signed: bool = False) -> NameKey:
 
     `signed` is whether the machine's `char` is, which only names beyond ASCII show.
     """
-    order: list[tuple[int, int]] = []
+    order: list[tuple[int, int, bytes]] = []
     for part in _PARTS.findall(name.encode("utf-8", "surrogateescape")):
         if part.isdigit():
-            order.append((1, int(part)))
+            digits = part.lstrip(b"0")
+            order.append((1, len(digits), digits))
         else:
-            order.append((0, part[0] - 256 if signed and part[0] > 127 else part[0]))
+            order.append((0, part[0] - 256 if signed and part[0] > 127 else part[0], b""))
     return tuple(order)
 
 
-NameKey: TypeAlias = tuple[tuple[int, int], ...]
+NameKey: TypeAlias = tuple[tuple[int, int, bytes], ...]
 _PARTS: Final = re.compile(rb"[0-9]+|[^0-9]", re.DOTALL)
 
 
@@ -130,15 +131,15 @@ class _Scan:
 
     def add(self, name: str) -> None:
         """Add a directory unless it was reached before, by whatever name (`add_single_dir`)."""
-        found = self._directory(name)
+        found = find_directory(self.root, name)
         if found is None or found[0] in self.seen:
             return
         self._place(name, found[0], None)
-        below = self._directory(f"{name}/{HWCAPS}")
+        below = find_directory(self.root, f"{name}/{HWCAPS}")
         for child in sorted(below[1].children) if below else ():
             if child.startswith(".") or ":" in child:
                 continue
-            inner = self._directory(f"{name}/{HWCAPS}/{child}")
+            inner = find_directory(self.root, f"{name}/{HWCAPS}/{child}")
             if inner is not None:
                 self.hwcaps.append(child)
                 if inner[0] not in self.seen:
@@ -147,15 +148,6 @@ class _Scan:
     def _place(self, name: str, path: str, hwcaps: str | None) -> None:
         self.seen.add(path)
         self.places.append(_Place(name, path, hwcaps))
-
-    def _directory(self, name: str) -> tuple[str, Directory] | None:
-        try:
-            found = self.root.tree.resolve(name)
-        except UnsafeLink:
-            return None
-        if found is None or not isinstance(found.entry, Directory):
-            return None
-        return found.path, found.entry
 
     def search(self, place: _Place) -> None:
         """Pick one file for each soname of a directory."""

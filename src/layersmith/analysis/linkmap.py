@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from layersmith.analysis.loader import Library, inherited_from
+from layersmith.analysis.loader import Library, expand, inherited_from
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -28,7 +28,7 @@ Finder: TypeAlias = Callable[[str, Library], "Found"]
 
 
 class Need(NamedTuple):
-    """The DT_NEEDED entry `name` of `requester`, and what it came to."""
+    """The DT_NEEDED entry `name` of `requester`, its tokens replaced, and what it came to."""
 
     requester: Library
     name: str
@@ -49,27 +49,32 @@ def link_map(program: Library, interpreter: Library | None, find: Finder, glibc:
     needs: list[Need] = []
     names: dict[str, Library] = {}
     inodes: dict[Hashable, Library] = {}
-    for library in (program, interpreter):
-        if library is not None:
-            inodes[library.inode] = library
-            for name in (library.elf.soname, library.name, library.elf.interpreter):
-                names.setdefault(name or "", library)
+    # The program is known by its DT_SONAME only: ld.so has neither its name nor its inode.
+    if program.elf.soname:
+        names[program.elf.soname] = program
+    if interpreter is not None:
+        inodes[interpreter.inode] = interpreter
+        for alias in (interpreter.elf.soname, interpreter.name, program.elf.interpreter):
+            if alias:
+                names.setdefault(alias, interpreter)
     waiting = {interpreter.inode} if interpreter is not None else set()
     for requester in objects:  # grows while it is walked: a queue
-        for name in requester.elf.needed:
-            found = names.get(name) or find(name, requester)
-            if isinstance(found, Library):
-                known = inodes.get(found.inode)
-                if known is None:
-                    known = replace(found, inherited=inherited_from(requester, glibc))
-                    inodes[found.inode] = known
-                    waiting.add(found.inode)
-                found = known
-                if found.inode in waiting:
-                    waiting.remove(found.inode)
-                    objects.append(found)
-                for alias in (name, found.elf.soname, found.name):
-                    names.setdefault(alias or "", found)
+        for wanted in requester.elf.needed:
+            name = (expand(wanted, requester, glibc) or wanted) if "$" in wanted else wanted
+            found: Found = names.get(name)
+            if found is None:
+                found = find(name, requester)
+                if isinstance(found, Library):
+                    known = inodes.get(found.inode)
+                    found = known or replace(found, inherited=inherited_from(requester, glibc))
+                    if known is None:
+                        waiting.add(found.inode)
+                        inodes[found.inode] = found
+                    for alias in (name, found.elf.soname or name, found.name):
+                        names.setdefault(alias, found)
+            if isinstance(found, Library) and found.inode in waiting:
+                waiting.remove(found.inode)
+                objects.append(found)
             needs.append(Need(requester, name, found))
     return LinkMap(tuple(objects), tuple(needs))
 

@@ -24,6 +24,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.analysis.ldindex import HWCAPS
+from layersmith.analysis.objects import find_directory
 from layersmith.errors import ElfError
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ __all__ = [
     "Loader",
     "Opener",
     "as_library",
+    "expand",
     "inherited_from",
     "own_directories",
     "refused_elements",
 ]
 
-MAX_DIRECTORIES: Final = 1024
+MAX_DIRECTORIES: Final = 1024  # of one search path
+MAX_TRIES: Final = 500_000  # of one loader, for all programs; each is remembered
 
 
 class How(Enum):
@@ -107,13 +110,12 @@ class Loader:
     ) -> None:
         self.root, self.glibc, self.index = root, glibc, index
         self._open: Opener = opener or (lambda name: objects.open(root, name))
+        self._tries = 0
         self._known: dict[tuple[str, tuple[str, ...], bool], Found] = {}
         self._defaults = tuple(f"{directory}/" for directory in glibc.system)
 
     def find(self, name: str, requester: Library) -> Found:
-        """Return what `requester` gets for its DT_NEEDED entry `name`."""
-        if "$" in name:
-            name = expand(name, requester, self.glibc) or ""
+        """Return what `requester` gets for its DT_NEEDED entry `name`, tokens replaced."""
         if "/" in name:
             return self._try(name, How.PATH)
         directories = own_directories(requester, self.glibc)
@@ -141,6 +143,9 @@ class Loader:
 
     def _try(self, name: str, how: How) -> Found:
         """Open `name` as `open_verify` does; a relative name is nowhere in a tree."""
+        self._tries += 1
+        if self._tries > MAX_TRIES:
+            raise ElfError(f"more than {MAX_TRIES} files were looked for", path=name)
         opened = self._open(name) if name.startswith("/") else None
         if opened is None:
             return None
@@ -153,7 +158,8 @@ class Loader:
     def variants(self, library: Library) -> list[Library]:
         """Return the builds of `library` for better CPUs, which ld.so would prefer there."""
         directory, _, name = library.name.rpartition("/")
-        levels = sorted(self.root.tree.listing(f"{directory}/{HWCAPS}"))
+        place = find_directory(self.root, f"{directory}/{HWCAPS}")
+        levels = sorted(place[1].children) if place else []
         found = [self._try(f"{directory}/{HWCAPS}/{x}/{name}", library.how) for x in levels]
         return [variant for variant in found if isinstance(variant, Library)]
 
@@ -181,10 +187,7 @@ def inherited_from(loader: Library, glibc: Glibc) -> tuple[str, ...]:
     if loader.elf.rpath is None or loader.elf.runpath is not None:
         return loader.inherited
     own = _split(loader.elf.rpath, loader, glibc)[0]
-    directories = tuple(dict.fromkeys((*own, *loader.inherited)))
-    if len(directories) > MAX_DIRECTORIES:
-        raise ElfError(f"more than {MAX_DIRECTORIES} DT_RPATH directories", path=loader.path)
-    return directories
+    return _bounded(dict.fromkeys((*own, *loader.inherited)), loader)
 
 
 def refused_elements(owner: Library, glibc: Glibc) -> list[str]:
@@ -208,7 +211,13 @@ def _split(path: str, owner: Library, glibc: Glibc) -> tuple[tuple[str, ...], li
             directories[expanded.rstrip("/")] = None
         else:
             refused.append(element)
-    return tuple(directories), refused
+    return _bounded(directories, owner), refused
+
+
+def _bounded(directories: dict[str, None], owner: Library) -> tuple[str, ...]:
+    if len(directories) > MAX_DIRECTORIES:
+        raise ElfError(f"a search path of more than {MAX_DIRECTORIES} directories", path=owner.path)
+    return tuple(directories)
 
 
 _TOKENS: Final = re.compile(

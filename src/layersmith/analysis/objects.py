@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from layersmith.analysis.elf import read_elf
+from layersmith.analysis.elf import MAGIC, read_elf
 from layersmith.errors import ElfError, UnsafeLink
-from layersmith.rootfs.entries import File
+from layersmith.rootfs.entries import Directory, File
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from layersmith.analysis.elf import ElfFile
     from layersmith.rootfs.tree import Found, Root
 
-__all__ = ["Objects", "Opened", "find_file", "inode"]
+__all__ = ["Objects", "Opened", "find_directory", "find_file", "inode"]
+
+_LARGE: Final = 1 << 20
 
 
 class Opened(NamedTuple):
@@ -53,20 +55,41 @@ class Objects:
         known = self._known.get(key)
         if known is None:
             try:
-                known = read_elf(root.contents.read(file), path) or "not an ELF file"
+                known = read_elf(_data(root, file), path) or "not an ELF file"
             except ElfError as error:
                 known = error.message
             self._known[key] = known
         return known
 
 
+def _data(root: Root, file: File) -> bytes:
+    """Return all bytes of an ELF file, but of a large other file no more than it takes to tell."""
+    if file.size > _LARGE:
+        start = next(iter(root.contents.chunks(file)), b"")
+        if len(start) >= len(MAGIC) and not start.startswith(MAGIC):
+            return b""
+    return root.contents.read(file)
+
+
 def find_file(root: Root, path: str) -> Found | None:
     """Follow `path` to a regular file; too many links are as good as no file (ELOOP)."""
+    found = _resolve(root, path)
+    return found if found is not None and isinstance(found.entry, File) else None
+
+
+def find_directory(root: Root, path: str) -> tuple[str, Directory] | None:
+    """Follow `path` to a directory: where it really is, and the directory."""
+    found = _resolve(root, path)
+    if found is None or not isinstance(found.entry, Directory):
+        return None
+    return found.path, found.entry
+
+
+def _resolve(root: Root, path: str) -> Found | None:
     try:
-        found = root.tree.resolve(path)
+        return root.tree.resolve(path)
     except UnsafeLink:
         return None
-    return found if found is not None and isinstance(found.entry, File) else None
 
 
 def inode(found: Found) -> Hashable:
