@@ -1,10 +1,50 @@
-UV_ENV := .tools/uv
+# Everything a newcomer needs. No target needs root; Debian 12 or 13 with python3 is enough.
 
-.PHONY: requirements
+PYTHON ?= python3
+PY := .venv/bin/python
+UV := .tools/uv/bin/uv
+
+.DEFAULT_GOAL := help
+
+help: ## show what can be done here
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+	    || sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+
+setup: ## make .venv: hashed requirements and layersmith itself
+	@$(PYTHON) scripts/setup.py
+
+demo: setup ## registry, images, assemble, push, run: the whole way on this machine
+	@$(PY) scripts/demo.py
+
+fixtures: setup ## make the two input images from Debian's packages
+	@$(PY) -m fixtures build $(if $(REFRESH),--refresh)
+
+test: setup fixtures ## run all tests (make test ARGS="-k registry")
+	@$(PY) -m pytest $(ARGS)
+
+lint: setup ## ruff, mypy and the rule of which room imports which
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy src tests fixtures
+	.venv/bin/lint-imports
+
+bench: setup fixtures ## time an assemble, cold and warm
+	@scripts/bench
+
 requirements: ## pin requirements/*.txt again from the .in files
-	test -x $(UV_ENV)/bin/uv || { python3 -m venv $(UV_ENV) && $(UV_ENV)/bin/python -m pip install -q uv; }
+	@test -x $(UV) || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv; }
 	cd requirements && for name in runtime dev; do \
-	    ../$(UV_ENV)/bin/uv pip compile -q --no-config --universal --python-version 3.11 \
+	    ../$(UV) pip compile -q --no-config --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --upgrade -o $$name.txt $$name.in $$(test $$name = runtime || echo -c runtime.txt) || exit 1; \
 	done
+
+clean: ## remove what was made (downloads in .cache and .tools stay: make distclean)
+	rm -rf build dist .venv .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	    .import_linter_cache
+	find src tests fixtures scripts -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove the downloads as well
+	rm -rf .cache .tools
+
+.PHONY: help setup demo fixtures test lint bench requirements clean distclean
