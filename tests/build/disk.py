@@ -25,7 +25,7 @@ class DiskContents:
 
 def disk_root(path: Path) -> Root:
     contents = DiskContents()
-    entry = _entry(path, contents)
+    entry = _entry(path.resolve(), contents)
     assert isinstance(entry, Directory)
     return Root(Tree(entry), contents)
 
