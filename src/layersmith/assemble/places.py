@@ -12,7 +12,8 @@ from layersmith.stores.layout import Layout
 
 if TYPE_CHECKING:
     from layersmith.oci.content import Sink, Source
-    from layersmith.stores.registry import Registries, RegistryRepository
+    from layersmith.stores.registry import Registries
+    from layersmith.stores.registry_repository import RegistryRepository
 
 __all__ = ["Place"]
 

@@ -18,6 +18,7 @@ from layersmith.errors import (
     SizeMismatch,
     one_line,
 )
+from layersmith.oci.content import is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from layersmith.stores.transport import wire_error
@@ -97,12 +98,31 @@ class Download:
         return response
 
 
-def read_manifest(
-    client: RegistryClient, response: requests.Response, what: str
-) -> tuple[Descriptor, bytes]:
-    """Read the answer to a GET by tag; the digest is computed, the type must be said.
+def described(response: requests.Response, wanted: Digest | None, what: str) -> Descriptor | None:
+    """Return the descriptor that the headers of a HEAD give, None if they do not suffice.
 
-    Raises :class:`DocumentError` for what is too large or no manifest.
+    Raises :class:`DigestMismatch` if it is not for the digest that was `wanted`.
+    """
+    media_type = media_type_of(response)
+    length = response.headers.get("Content-Length", "")
+    if media_type not in DOCUMENT_TYPES or not length.isdecimal():
+        return None
+    try:
+        digest = Digest(response.headers.get("Docker-Content-Digest", ""))
+    except InvalidDigest:
+        return None
+    if wanted is not None:
+        check_digest(digest, wanted, what)
+    return Descriptor(media_type=media_type, digest=wanted or digest, size=int(length))
+
+
+def read_manifest(
+    client: RegistryClient, response: requests.Response, wanted: Digest | None, what: str
+) -> tuple[Descriptor, bytes]:
+    """Read the answer to a GET; the digest is computed, the type must be said.
+
+    Raises :class:`DocumentError` for what is too large or no manifest, and
+    :class:`DigestMismatch` if the bytes are not those `wanted` or announced.
     """
     with response:
         plain_body(response, what)
@@ -113,9 +133,10 @@ def read_manifest(
             raise wire_error(error, response.url) from None
     if len(raw) > limit:
         raise DocumentError(f"{what}: more than {limit} bytes for a manifest")
-    said = response.headers.get("Docker-Content-Digest")
-    digest = Digest.of(raw)
-    if said is not None:
+    digest = Digest.of(raw, wanted.algorithm if wanted else "sha256")
+    if wanted not in (None, digest):
+        raise DigestMismatch(what, expected=wanted or "", got=digest)
+    if (said := response.headers.get("Docker-Content-Digest")) and said.startswith("sha"):
         check_digest(said, digest, what)
     media_type = media_type_of(response)
     if media_type not in DOCUMENT_TYPES:
@@ -145,9 +166,20 @@ def check_answer(response: requests.Response, descriptor: Descriptor, what: str)
     said = response.headers.get("Docker-Content-Digest")
     if said is not None:
         check_digest(said, descriptor.digest, what)
+    media_type = media_type_of(response)
+    if media_type in DOCUMENT_TYPES and is_manifest(descriptor):
+        _check_type(media_type, descriptor, what)
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length) != descriptor.size:
         raise SizeMismatch(what, expected=descriptor.size, got=int(length))
+
+
+def _check_type(media_type: str, descriptor: Descriptor, what: str) -> None:
+    """Refuse a manifest that is called an index, or the other way (CVE-2021-41190)."""
+    if media_type != descriptor.media_type:
+        raise DocumentError(
+            f"{what}: ambiguous: sent as {media_type}, described as {descriptor.media_type}"
+        )
 
 
 def check_digest(said: str, expected: Digest, what: str) -> None:

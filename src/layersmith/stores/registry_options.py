@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from layersmith.errors import InvalidInput, InvalidReference, one_line
+from layersmith.errors import InvalidInput, one_line
 from layersmith.oci.reference import DOCKER_HUB, Reference, is_loopback, valid_registry
 
 if TYPE_CHECKING:
@@ -95,5 +95,5 @@ def _mirror(registry: str, text: str) -> tuple[str, str]:
 def _is_path(host: str, prefix: str) -> bool:
     try:
         return Reference(f"{host}/{prefix}").repository == prefix
-    except InvalidReference:
+    except InvalidInput:  # of the reference, or of a digest in it
         return False

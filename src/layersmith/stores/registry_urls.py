@@ -64,8 +64,8 @@ def follow(base: str, target: str, registry: Origin, what: str) -> str:
     """
     if not target or _VISIBLE.fullmatch(target) is None:
         raise _forbidden(what, target, "is not a URL")
-    url = urljoin(base, target)
     try:
+        url = urljoin(base, target)
         parts = urlsplit(url)
         origin = Origin.of(url)
     except ValueError:

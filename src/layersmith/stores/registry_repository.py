@@ -1,0 +1,243 @@
+"""One repository of one registry, as a source and as a sink (distribution-spec 1.1).
+
+Importing this module loads oras and requests; :class:`layersmith.stores.registry.Registries`
+does when a repository is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from layersmith.errors import DocumentError, NotFound, Unauthorized
+from layersmith.oci.content import VerifiedReader, is_manifest
+from layersmith.oci.digest import Digest
+from layersmith.stores.auth import repository_scopes
+from layersmith.stores.registry_client import Place
+from layersmith.stores.registry_download import (
+    DOCUMENT_TYPES,
+    Download,
+    described,
+    read_manifest,
+)
+from layersmith.stores.registry_upload import UploadBody, check_created, start_upload, upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+    from layersmith.oci.content import Progress, Readable
+    from layersmith.oci.documents import Descriptor
+    from layersmith.oci.reference import Reference
+    from layersmith.stores.registry_client import RegistryClient
+    from layersmith.stores.registry_options import Endpoint
+
+__all__ = ["RegistryRepository"]
+
+_ACCEPT: Final = ", ".join(sorted(DOCUMENT_TYPES, reverse=True))
+_NO_HEAD: Final = frozenset({405, 501})
+
+
+class RegistryRepository:
+    """One repository of one registry: a Source and a Sink, for any number of threads."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        reference: Reference,
+        endpoint_of: Callable[[Reference], Endpoint],
+        progress: Progress,
+    ) -> None:
+        self._client = client
+        self._endpoint_of = endpoint_of
+        self._path = client.endpoint.repository(reference.repository)
+        self._pull = repository_scopes(self._path, "pull")
+        self._push = repository_scopes(self._path, "pull", "push")
+        self._place = Place(client.endpoint.host, self._path)
+        self._name = reference.name
+        self._progress = progress
+        self._documents = _Documents(client.limits.kept_documents)
+        self._sessions: dict[Digest, str] = {}
+
+    def __repr__(self) -> str:
+        """Name the repository."""
+        return f"<{type(self).__name__} {self._name}>"
+
+    @property
+    def name(self) -> str:
+        """``registry/repository``, as it was asked for."""
+        return self._name
+
+    def resolve(self, identifier: str) -> Descriptor:
+        """Return what a tag or digest stands for now.
+
+        A HEAD costs least; a registry that does not answer it fully is asked with
+        GET ("Pulling manifests": a client MAY verify Docker-Content-Digest, so one
+        that is missing is computed).
+
+        Raises :class:`NotFound`, :class:`Unauthorized` or :class:`RegistryError`.
+        """
+        url = self._client.url(self._place.manifest_url(identifier))
+        what = f"{self._name}: resolving {identifier}"
+        wanted = Digest(identifier) if ":" in identifier else None
+        response = self._ask("HEAD", url, _ACCEPT)
+        response.close()
+        if response.status_code in _NO_HEAD:
+            return self._resolve_by_get(url, wanted, what)
+        if response.status_code != 200:
+            raise self._client.refusal(response, what, missing="check the name and the tag")
+        found = described(response, wanted, what)
+        return found or self._resolve_by_get(url, wanted, what)
+
+    @contextmanager
+    def open(self, descriptor: Descriptor) -> Iterator[Readable]:
+        """Open the raw bytes of `descriptor`, verified while they are read."""
+        if is_manifest(descriptor):
+            self._check_size(descriptor)
+        kept = self._documents.get(descriptor.digest)
+        if kept is not None:
+            yield VerifiedReader(io.BytesIO(kept), descriptor, self._name)
+            return
+
+        with Download(
+            self._client,
+            self._content_url(descriptor),
+            descriptor,
+            where=self._name,
+            accept=descriptor.media_type if is_manifest(descriptor) else "*/*",
+            scopes=self._pull,
+            progress=self._progress,
+        ) as download:
+            yield VerifiedReader(download, descriptor, self._name)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether the registry has the content, by HEAD."""
+        accept = descriptor.media_type if is_manifest(descriptor) else "*/*"
+        url = self._content_url(descriptor)
+        response = self._ask("HEAD", url, accept)
+        if response.status_code in _NO_HEAD:
+            response = self._ask("GET", url, accept)
+        response.close()
+        if response.status_code == 404:
+            return False
+        if response.status_code != 200:
+            raise self._client.refusal(response, f"{self._name}: looking for {descriptor.digest}")
+        length = response.headers.get("Content-Length", "")
+        return not length.isdecimal() or int(length) == descriptor.size
+
+    def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
+        """Take a blob over from `origin`'s repository, if it is at the same endpoint.
+
+        "Mounting a blob from another repository": 201 is believed only after a HEAD;
+        the upload session of a 202 is kept for the :meth:`put` that follows.
+        """
+        endpoint = self._endpoint_of(origin)
+        if endpoint.origin != self._client.endpoint.origin or is_manifest(descriptor):
+            return False
+        source = endpoint.repository(origin.repository)
+        if source == self._path:
+            return self.has(descriptor)
+        base = self._client.url(self._place.upload_blob_url())
+        url = f"{base}?mount={descriptor.digest}&from={source}"
+        what = f"{self._name}: mounting {descriptor.digest}"
+        scopes = self._push | repository_scopes(source, "pull")
+        try:
+            location = start_upload(self._client, url, scopes, what)
+        except Unauthorized:  # perhaps for the other repository: the upload will tell
+            return False
+        if location:
+            self._sessions[descriptor.digest] = location
+            return False
+        return self.has(descriptor)
+
+    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+        """Store a blob or a manifest; nothing is visible unless all of it verified."""
+        if is_manifest(descriptor):
+            self._check_size(descriptor)
+            raw = VerifiedReader(stream, descriptor, self._name).read()
+            self._put_document(descriptor.digest, raw, descriptor)
+            self._documents.keep(descriptor.digest, raw)
+            return
+
+        what = f"{self._name}: uploading {descriptor.digest}"
+        location = self._sessions.pop(descriptor.digest, "")
+        if not location:
+            url = self._client.url(self._place.upload_blob_url())
+            location = start_upload(self._client, url, self._push, what)
+        body = UploadBody(stream, descriptor, self._name, self._progress)
+        upload(self._client, location, body, descriptor, self._push, what)
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Let `name` stand for a manifest that was put here or is here."""
+        with self.open(descriptor) as stream:
+            raw = stream.read()
+        self._put_document(name, raw, descriptor)
+
+    def stands_for(self, name: str, descriptor: Descriptor) -> bool:
+        """Tell whether the tag stands for just this manifest: one HEAD."""
+        try:
+            return self.resolve(name).digest == descriptor.digest
+        except NotFound:
+            return False
+
+    def abandon(self) -> None:
+        """Leave untagged content to the registry's garbage collection."""
+
+    def _check_size(self, descriptor: Descriptor) -> None:
+        limit = self._client.limits.document
+        if descriptor.size > limit:
+            raise DocumentError(
+                f"{self._name}: {descriptor.digest} is said to be {descriptor.size} bytes, "
+                f"manifests are at most {limit}"
+            )
+
+    def _content_url(self, descriptor: Descriptor) -> str:
+        url = self._place.manifest_url if is_manifest(descriptor) else self._place.get_blob_url
+        return self._client.url(url(descriptor.digest))
+
+    def _put_document(self, identifier: str, raw: bytes, descriptor: Descriptor) -> None:
+
+        url = self._client.url(self._place.manifest_url(identifier))
+        headers = {"Content-Type": descriptor.media_type}
+        response = self._client.do_request(url, "PUT", data=raw, headers=headers, scopes=self._push)
+        what = f"{self._name}: writing the manifest {identifier}"
+        check_created(self._client, response, descriptor, what)
+
+    def _ask(self, method: str, url: str, accept: str) -> requests.Response:
+        headers = {"Accept": accept}
+        response: requests.Response = self._client.do_request(
+            url, method, headers=headers, scopes=self._pull
+        )
+        return response
+
+    def _resolve_by_get(self, url: str, wanted: Digest | None, what: str) -> Descriptor:
+        """Fetch what the tag stands for, describe it ourselves and keep the bytes."""
+        response = self._ask("GET", url, _ACCEPT)
+        if response.status_code != 200:
+            raise self._client.refusal(response, what, missing="check the name and the tag")
+        descriptor, raw = read_manifest(self._client, response, wanted, what)
+        self._documents.keep(descriptor.digest, raw)
+        return descriptor
+
+
+class _Documents:
+    """The last manifests read or put, up to `limit` bytes of them."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: dict[Digest, bytes] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: Digest) -> bytes | None:
+        """Return the bytes, if they are still here."""
+        return self._kept.get(digest)
+
+    def keep(self, digest: Digest, raw: bytes) -> None:
+        """Keep `raw`; the oldest give way."""
+        with self._lock:
+            self._kept[digest] = raw
+            while sum(map(len, self._kept.values())) > self._limit:
+                del self._kept[next(iter(self._kept))]

@@ -1,0 +1,394 @@
+"""A distribution registry in this process: real sockets, scripted faults.
+
+It obeys distribution-spec as far as a client can tell, and keeps everything in
+dictionaries that a test may look into or change. :meth:`FakeRegistry.once` scripts a
+fault: a rule that deletes itself after one use, so what follows is the honest answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Self
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Drop", "FakeRegistry", "Reply", "Request", "digest_of", "error"]
+
+
+def digest_of(data: bytes) -> str:
+    """Return the sha256 digest of `data`."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in: enough to assert on."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get("authorization", "")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes out; `length` overrides Content-Length, -1 leaves it out and closes."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    length: int | None = None
+
+    def header(self, name: str, value: str | None) -> Reply:
+        """Return the reply with one header set, or left out."""
+        rest = {k: v for k, v in self.headers.items() if k != name}
+        return replace(self, headers=rest if value is None else {**rest, name: value})
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Break the connection: before the answer, or `after` bytes of its body."""
+
+    after: int | None = None
+    reset: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """Befalls one request; equal rules are still two."""
+
+    method: str
+    path: re.Pattern[str]
+    action: Reply | Drop | Callable[[Reply], Reply]
+
+    def fits(self, request: Request) -> bool:
+        return self.method == request.method and self.path.search(request.target) is not None
+
+
+def error(status: int, code: str, message: str = "", **headers: str) -> Reply:
+    """Return an error as distribution-spec writes it."""
+    body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+    return Reply(status, {"Content-Type": "application/json", **headers}, body)
+
+
+class FakeRegistry:
+    """One registry on one loopback port.
+
+    `basic` are a user and a password that every request needs; `tokens` makes it ask
+    for scoped tokens of its own ``/token``, anonymous for pulling unless `basic` is
+    given too. `realm` overrides where the challenge sends the client.
+    """
+
+    def __init__(
+        self,
+        *,
+        basic: tuple[str, str] | None = None,
+        tokens: bool = False,
+        realm: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.blobs: dict[str, dict[str, bytes]] = {}
+        self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
+        self.tags: dict[str, dict[str, str]] = {}
+        self.uploads: dict[str, str] = {}
+        self.granted: dict[str, set[tuple[str, str]]] = {}
+        self.basic, self.tokens, self.realm = basic, tokens, realm
+        self.mounts = True
+        self.redirect_blobs = ""
+        self.location: Callable[[str], str] = str
+        self.log: list[Request] = []
+        self._rules: list[_Rule] = []
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.hang_up()
+
+    # What tests put in and ask for
+
+    def add_blob(self, repository: str, data: bytes) -> str:
+        digest = digest_of(data)
+        self.blobs.setdefault(repository, {})[digest] = data
+        return digest
+
+    def add_manifest(self, repository: str, raw: bytes, media_type: str, *tags: str) -> str:
+        digest = digest_of(raw)
+        self.manifests.setdefault(repository, {})[digest] = (media_type, raw)
+        for tag in tags:
+            self.tags.setdefault(repository, {})[tag] = digest
+        return digest
+
+    def once(
+        self,
+        method: str,
+        path: str,
+        action: Reply | Drop | Callable[[Reply], Reply],
+        times: int = 1,
+    ) -> None:
+        """Let `action` befall the next `times` requests whose method and path match."""
+        self._rules += [_Rule(method, re.compile(path), action) for _ in range(times)]
+
+    def close_idle(self) -> None:
+        """Close every open connection, as a server does after its keep-alive time."""
+        self._server.hang_up()
+
+    def revoke(self) -> None:
+        """Forget every token, as when they expire."""
+        self.granted.clear()
+
+    def counts(self) -> Counter[str]:
+        """Count requests by method and kind of path: ``GET manifests``."""
+        return Counter(f"{r.method} {_kind(r.path)}" for r in self.log)
+
+    # The registry
+
+    def answer(self, request: Request) -> tuple[Reply, Drop | None]:
+        """Return what goes out, and how it breaks if it does."""
+        with self._lock:
+            self.log.append(request)
+            rule = next((r for r in self._rules if r.fits(request)), None)
+            if rule is None:
+                return self._honest(request), None
+            self._rules.remove(rule)
+            if isinstance(rule.action, Reply):
+                return rule.action, None
+            if isinstance(rule.action, Drop):
+                sent = Reply() if rule.action.after is None else self._honest(request)
+                return sent, rule.action
+            return rule.action(self._honest(request)), None
+
+    def _honest(self, request: Request) -> Reply:
+        if request.path == "/token":
+            return self._token(request)
+        if request.path.startswith("/storage/"):
+            return self._stored(request.path.removeprefix("/storage/"))
+        match = _ROUTE.fullmatch(request.path)
+        if match is None:
+            return self._refusal(request, set()) or Reply(200)
+        repository, kind, name = match["repository"], match["kind"], match["name"]
+        wanted = {(repository, "pull")}
+        if request.method not in ("GET", "HEAD"):
+            wanted.add((repository, "push"))
+        if source := request.query.get("from", [""])[0]:
+            wanted.add((source, "pull"))
+        if refusal := self._refusal(request, wanted):
+            return refusal
+        handle = getattr(self, f"_{kind}_{request.method.lower()}", None)
+        return handle(request, repository, name) if handle else error(405, "UNSUPPORTED")
+
+    def _refusal(self, request: Request, wanted: set[tuple[str, str]]) -> Reply | None:
+        if self.tokens:
+            scheme, _, token = request.authorization.partition(" ")
+            if scheme == "Bearer" and wanted <= self.granted.get(token, set()):
+                return None
+            scopes = " ".join(f"repository:{name}:{action}" for name, action in sorted(wanted))
+            realm = self.realm or f"{self.url}/token"
+            challenge = f'Bearer realm="{realm}",service="fake",scope="{scopes}"'
+        elif self.basic:
+            if request.authorization == _basic(self.basic):
+                return None
+            challenge = 'Basic realm="fake, with a comma"'
+        else:
+            return None
+        return error(401, "UNAUTHORIZED", "log in", **{"WWW-Authenticate": challenge})
+
+    def _token(self, request: Request) -> Reply:
+        known = request.authorization == (_basic(self.basic) if self.basic else "")
+        if self.basic and not known:
+            return error(401, "UNAUTHORIZED", "wrong password")
+        pairs: set[tuple[str, str]] = set()
+        for scope in " ".join(request.query.get("scope", [])).split():
+            name, actions = scope.removeprefix("repository:").rsplit(":", 1)
+            pairs |= {(name, a) for a in actions.split(",") if a == "pull" or self.basic}
+        token = f"token-{len(self.granted)}-{digest_of(repr(sorted(pairs)).encode())[7:19]}"
+        self.granted[token] = pairs
+        body = json.dumps({"token": token, "expires_in": 300}).encode()
+        return Reply(200, {"Content-Type": "application/json"}, body)
+
+    def _stored(self, digest: str) -> Reply:
+        for blobs in self.blobs.values():
+            if digest in blobs:
+                return Reply(200, {}, blobs[digest])
+        return Reply(403, {"Content-Type": "application/xml"}, b"<Error/>")
+
+    def _manifests_get(self, _request: Request, repository: str, name: str) -> Reply:
+        digest = self.tags.get(repository, {}).get(name, name)
+        found = self.manifests.get(repository, {}).get(digest)
+        if found is None:
+            return error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        media_type, raw = found
+        return Reply(200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, raw)
+
+    _manifests_head = _manifests_get
+
+    def _manifests_put(self, request: Request, repository: str, name: str) -> Reply:
+        digest = digest_of(request.body)
+        if ":" in name and name != digest:
+            return error(400, "DIGEST_INVALID")
+        tags = () if ":" in name else (name,)
+        self.add_manifest(repository, request.body, request.headers["content-type"], *tags)
+        return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
+
+    def _blobs_get(self, _request: Request, repository: str, name: str) -> Reply:
+        data = self.blobs.get(repository, {}).get(name)
+        if data is None:
+            return error(404, "BLOB_UNKNOWN", "blob unknown")
+        if self.redirect_blobs:
+            return Reply(307, {"Location": f"{self.redirect_blobs}/storage/{name}?sig=s3cr3t"})
+        headers = {"Content-Type": "application/octet-stream", "Docker-Content-Digest": name}
+        return Reply(200, headers, data)
+
+    _blobs_head = _blobs_get
+
+    def _uploads_post(self, request: Request, repository: str, _name: str) -> Reply:
+        mount, source = (request.query.get(key, [""])[0] for key in ("mount", "from"))
+        data = self.blobs.get(source, {}).get(mount)
+        if mount and self.mounts and data is not None:
+            self.add_blob(repository, data)
+            return Reply(201, {"Docker-Content-Digest": mount, "Location": "/"})
+        session = f"session-{len(self.uploads)}"
+        self.uploads[session] = repository
+        path = f"/v2/{repository}/blobs/uploads/{session}?_state=a%2Bb&empty=&_state=c"
+        return Reply(202, {"Location": self.location(path)})
+
+    def _uploads_put(self, request: Request, repository: str, name: str) -> Reply:
+        if self.uploads.pop(name, None) != repository:
+            return error(404, "BLOB_UPLOAD_UNKNOWN")
+        if not urlsplit(request.target).query.startswith("_state=a%2Bb&empty=&_state=c&"):
+            return error(400, "BLOB_UPLOAD_INVALID", "the state was not returned verbatim")
+        digest = request.query["digest"][0]
+        if digest_of(request.body) != digest:
+            return error(400, "DIGEST_INVALID", "the digest is not the content's")
+        self.add_blob(repository, request.body)
+        return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
+
+
+_ROUTE = re.compile(
+    r"/v2/(?P<repository>.+?)/(?:blobs/)?(?P<kind>manifests|blobs|uploads)/(?P<name>[^/]*)"
+)
+
+
+def _kind(path: str) -> str:
+    match = _ROUTE.fullmatch(path)
+    return match["kind"] if match else path
+
+
+def _basic(pair: tuple[str, str]) -> str:
+    return f"Basic {base64.b64encode(':'.join(pair).encode()).decode()}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: `FakeRegistry.log` has it."""
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply, drop = self.server.registry.answer(Request(self.command, self.path, headers, body))
+        if drop and drop.after is None:
+            return self._break(drop)
+        self.send_response_only(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        length = len(reply.body) if reply.length is None else reply.length
+        if length >= 0:
+            self.send_header("Content-Length", str(length))
+        else:
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body[: drop.after if drop else None])
+        self.wfile.flush()
+        if drop:
+            self._break(drop)
+        elif length > len(reply.body) and self.command != "HEAD":
+            self._break(Drop())
+        return None
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def _break(self, drop: Drop) -> None:
+        """End the connection: politely, or with a reset (linger 0)."""
+        self.close_connection = True
+        if drop.reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        else:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.registry = registry
+        self.connections: set[socket.socket] = set()
+
+    def hang_up(self) -> None:
+        """Close every open connection."""
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that went away is part of the tests."""
