@@ -122,6 +122,7 @@ class FakeRegistry:
         self.redirect_blobs = ""
         self.location: Callable[[str], str] = str
         self.log: list[Request] = []
+        self.connections_made = self.sessions_opened = 0
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -201,7 +202,8 @@ class FakeRegistry:
             return self._stored(request.path.removeprefix("/storage/"))
         match = _ROUTE.fullmatch(request.path)
         if match is None:
-            return self._refusal(request, set()) or Reply(200)
+            there = Reply(200) if request.path == "/v2/" else error(404, "NAME_UNKNOWN")
+            return self._refusal(request, set()) or there
         repository, kind, name = match["repository"], match["kind"], match["name"]
         wanted = {(repository, "pull")}
         if request.method not in ("GET", "HEAD"):
@@ -283,7 +285,8 @@ class FakeRegistry:
         if mount and self.mounts and data is not None:
             self.add_blob(repository, data)
             return Reply(201, {"Docker-Content-Digest": mount, "Location": "/"})
-        session = f"session-{len(self.uploads)}"
+        session = f"session-{self.sessions_opened}"
+        self.sessions_opened += 1
         self.uploads[session] = repository
         path = f"/v2/{repository}/blobs/uploads/{session}?_state=a%2Bb&empty=&_state=c"
         return Reply(202, {"Location": self.location(path)})
@@ -323,6 +326,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.connections.add(self.connection)
+        self.server.registry.connections_made += 1
 
     def finish(self) -> None:
         self.server.connections.discard(self.connection)

@@ -15,6 +15,7 @@ from layersmith.errors import DocumentError, NotFound, Unauthorized
 from layersmith.oci.content import VerifiedReader, is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.stores.auth import repository_scopes
+from layersmith.stores.registry_answers import discard
 from layersmith.stores.registry_client import Place
 from layersmith.stores.registry_download import (
     DOCUMENT_TYPES,
@@ -84,7 +85,7 @@ class RegistryRepository:
         what = f"{self._name}: resolving {identifier}"
         wanted = Digest(identifier) if ":" in identifier else None
         response = self._ask("HEAD", url, _ACCEPT)
-        response.close()
+        discard(response, self._client.limits.error_body)
         if response.status_code in _NO_HEAD:
             return self._resolve_by_get(url, wanted, what)
         if response.status_code != 200:
@@ -120,7 +121,7 @@ class RegistryRepository:
         response = self._ask("HEAD", url, accept)
         if response.status_code in _NO_HEAD:
             response = self._ask("GET", url, accept)
-        response.close()
+        discard(response, self._client.limits.error_body)
         if response.status_code == 404:
             return False
         if response.status_code != 200:

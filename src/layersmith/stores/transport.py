@@ -187,16 +187,16 @@ def _closed_under_us(error: BaseException) -> bool:
 _KINDS: Final[tuple[tuple[type[BaseException], str, bool], ...]] = (
     (urllib3_exceptions.ProxyError, "the proxy cannot be used", True),
     (urllib3_exceptions.NameResolutionError, "the host's name cannot be resolved", True),
+    (ConnectionRefusedError, "the connection is refused", True),
+    (urllib3_exceptions.NewConnectionError, "no connection", True),
+    (urllib3_exceptions.ConnectTimeoutError, "no connection in time", True),
     (urllib3_exceptions.SSLError, "TLS fails", False),
     (exceptions.SSLError, "TLS fails", False),
-    (urllib3_exceptions.ConnectTimeoutError, "no connection in time", True),
     (urllib3_exceptions.ReadTimeoutError, "no answer in time", True),
     (exceptions.ReadTimeout, "no answer in time", True),
     (TimeoutError, "no answer in time", True),
-    (ConnectionRefusedError, "the connection is refused", True),
     (ConnectionError, "the connection was closed", True),
     (urllib3_exceptions.IncompleteRead, "the answer was cut off", True),
-    (urllib3_exceptions.NewConnectionError, "no connection", True),
 )
 
 

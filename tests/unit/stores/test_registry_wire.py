@@ -1,0 +1,360 @@
+"""The wire itself: broken connections, slow peers, TLS, proxies, many threads."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.fakes.registry import Drop, FakeRegistry, error
+
+from layersmith.errors import RegistryError
+from layersmith.oci.content import read_document
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
+from layersmith.oci.reference import Reference
+from layersmith.stores.registry import Registries
+from layersmith.stores.registry_client import RegistryClient
+from layersmith.stores.registry_options import Endpoint, Limits, RegistryOptions
+from layersmith.stores.registry_repository import RegistryRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RAW = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+BLOB = bytes(range(256)) * 4096
+REPO = "team/app"
+QUICK = Limits(connect=0.5, read=0.5)
+
+
+def descriptor(data: bytes) -> Descriptor:
+    return Descriptor(media_type=OCI_LAYER, digest=Digest.of(data), size=len(data))
+
+
+@pytest.fixture(autouse=True)
+def _no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        registry.add_manifest(REPO, RAW, OCI_INDEX, "1")
+        registry.add_blob(REPO, BLOB)
+        yield registry
+
+
+@pytest.fixture
+def registries() -> Iterator[Registries]:
+    with Registries(RegistryOptions(limits=QUICK)) as opened:
+        yield opened
+
+
+def at(registries: Registries, host: str) -> RegistryRepository:
+    return registries.repository(Reference.parse(f"{host}/{REPO}:1"))
+
+
+@contextmanager
+def peer(*answers: bytes, hold: bool = False) -> Iterator[str]:
+    """Give every connection the next of `answers`, whatever it asks; keep it open if `hold`."""
+    kept: list[socket.socket] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answer in answers:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.recv(65536)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR if not hold else socket.SHUT_RD)
+            kept.append(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for sock in (listener, *kept):
+            sock.close()
+
+
+# keep-alive
+
+
+def test_one_connection_serves_many_requests(fake: FakeRegistry, registries: Registries) -> None:
+    repository = at(registries, fake.host)
+    for _ in range(3):
+        repository.resolve("1")
+        assert not repository.has(descriptor(b"absent"))
+        assert read_document(repository, descriptor(BLOB)) == BLOB
+        repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+    assert fake.connections_made == 1
+
+
+def test_a_connection_closed_while_idle_is_replaced(
+    fake: FakeRegistry, registries: Registries
+) -> None:
+    repository = at(registries, fake.host)
+    repository.resolve("1")
+    fake.close_idle()
+    repository.resolve("1")
+    repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+    assert fake.counts()["HEAD manifests"] == 2
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_closed_in_our_face_is_replaced_once(
+    fake: FakeRegistry, registries: Registries, reset: bool
+) -> None:
+    repository = at(registries, fake.host)
+    fake.once("HEAD", "manifests", Drop(reset=reset))
+    assert repository.resolve("1")
+    fake.once("HEAD", "manifests", Drop(reset=reset), times=2)
+    with pytest.raises(RegistryError, match="closed") as caught:
+        repository.resolve("1")
+    assert caught.value.temporary
+    assert caught.value.status == 0
+
+
+def test_a_body_that_was_begun_is_not_sent_again(
+    fake: FakeRegistry, registries: Registries
+) -> None:
+    fake.once("PUT", "uploads", Drop(reset=True))
+    with pytest.raises(RegistryError):
+        at(registries, fake.host).put(descriptor(BLOB), io.BytesIO(BLOB))
+    assert fake.counts()["PUT uploads"] == 1
+
+
+# peers that do not answer
+
+
+def test_a_refused_connection(registries: Registries) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(RegistryError, match=f"http://{host}: the connection is refused") as caught:
+        at(registries, host).resolve("1")
+    assert caught.value.temporary
+
+
+def test_a_name_that_does_not_resolve(
+    registries: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(RegistryError, match="cannot be resolved"):
+        at(registries, "no.such.example").resolve("1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"],
+    ids=["nothing", "half the headers", "half the body"],
+)
+def test_a_stalled_peer_is_noticed(registries: Registries, answer: bytes) -> None:
+    began = time.monotonic()
+    with (
+        peer(answer, hold=True) as host,
+        pytest.raises(RegistryError, match="no answer in time") as caught,
+    ):
+        read_document(at(registries, host), descriptor(b"123456789"))
+    assert time.monotonic() - began < 3
+    assert caught.value.temporary
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x15\x03\x01\x00\x02\x02\x28",
+        b"SSH-2.0-x\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 8\r\n\r\n123456789",
+    ],
+)
+def test_what_is_not_http_is_a_plain_error(registries: Registries, answer: bytes) -> None:
+    with peer(answer, answer) as host, pytest.raises(RegistryError) as caught:
+        read_document(at(registries, host), descriptor(b"123456789"))
+    assert host in str(caught.value)
+
+
+def test_chunked_content_is_content(registries: Registries) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"
+    with peer(answer) as host:
+        assert read_document(at(registries, host), descriptor(b"abcd")) == b"abcd"
+    with peer(answer.replace(b"0\r\n\r\n", b"")) as host, pytest.raises(RegistryError):
+        read_document(at(registries, host), descriptor(b"abcd"))
+
+
+def test_an_early_answer_to_an_upload_is_read(registries: Registries) -> None:
+    start = b"HTTP/1.1 202 A\r\nLocation: /u\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    data = bytes(8 << 20)
+    with peer(start, refusal) as host, pytest.raises(RegistryError) as caught:
+        at(registries, host).put(descriptor(data), io.BytesIO(data))
+    assert caught.value.status in (0, 413)  # the kernel may drop the answer with the data
+
+
+# TLS
+
+
+@contextmanager
+def certificate(directory: Path) -> Iterator[tuple[ssl.SSLContext, Path]]:
+    """Make a self-signed certificate for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = directory / "ca.pem", directory / "key.pem"
+    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    yield context, public
+
+
+@contextmanager
+def over_tls(host: str, ca_file: Path | None) -> Iterator[RegistryRepository]:
+    """Open a repository over TLS although the host is our own."""
+    endpoint = Endpoint(host)
+    client = RegistryClient(endpoint, RegistryOptions(ca_file=ca_file, limits=QUICK))
+    reference = Reference.parse(f"{host}/{REPO}:1")
+    try:
+        yield RegistryRepository(client, reference, lambda _: endpoint, Registries()._progress)
+    finally:
+        client.close()
+
+
+def test_tls_with_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with certificate(tmp_path) as (context, ca_file), FakeRegistry(tls=context) as fake:
+        fake.add_manifest(REPO, RAW, OCI_INDEX, "1")
+        with over_tls(fake.host, ca_file) as repository:
+            assert repository.resolve("1")
+        with over_tls(fake.host, None) as repository:
+            with pytest.raises(RegistryError, match="TLS fails") as caught:
+                repository.resolve("1")
+            assert "--ca-file" in caught.value.hint
+            assert not caught.value.temporary
+            assert "self-signed" in str(caught.value)
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+        with over_tls(fake.host, None) as repository:
+            assert repository.resolve("1")
+
+
+def test_tls_to_a_server_without_it(fake: FakeRegistry) -> None:
+    with over_tls(fake.host, None) as repository, pytest.raises(RegistryError, match="TLS fails"):
+        repository.resolve("1")
+
+
+def test_tls_is_never_left(tmp_path: Path) -> None:
+    with certificate(tmp_path) as (context, ca_file), FakeRegistry(tls=context) as fake:
+        fake.add_blob(REPO, BLOB)
+        fake.redirect_blobs = f"http://{fake.host}"
+        with over_tls(fake.host, ca_file) as repository:
+            with pytest.raises(RegistryError, match="leaves TLS"):
+                read_document(repository, descriptor(BLOB))
+            fake.location = lambda path: f"http://{fake.host}{path}"
+            with pytest.raises(RegistryError, match="leaves TLS"):
+                repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+
+
+# proxies
+
+
+def test_a_proxy_is_used_for_others_and_never_for_ourselves(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with FakeRegistry() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://user:canary@{proxy.host}")
+        proxy.once("HEAD", "manifests", error(404, "MANIFEST_UNKNOWN"))
+        options = RegistryOptions(plain_http=frozenset({"r.example"}), limits=QUICK)
+        with Registries(options) as registries:
+            assert at(registries, fake.host).resolve("1")
+            assert not at(registries, "r.example").has(Descriptor(
+                media_type=OCI_INDEX, digest=Digest.of(b""), size=0))  # fmt: skip
+        (request,) = proxy.log
+        assert request.target.startswith("http://r.example/v2/team/app/manifests/")
+        assert "proxy-authorization" in request.headers
+        assert "proxy-authorization" not in fake.log[0].headers
+
+
+# threads, memory, silence
+
+
+def test_many_threads_read_and_write(fake: FakeRegistry, registries: Registries) -> None:
+    blobs = [bytes([n]) * 300_000 for n in range(24)]
+    repository = at(registries, fake.host)
+
+    def there_and_back(data: bytes) -> bool:
+        repository.put(descriptor(data), io.BytesIO(data))
+        return read_document(repository, descriptor(data)) == data
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(there_and_back, blobs))
+    assert fake.connections_made <= 8
+
+
+def test_a_closed_registry_can_be_used_again(fake: FakeRegistry) -> None:
+    registries = Registries()
+    repository = at(registries, fake.host)
+    repository.resolve("1")
+    registries.close()
+    repository.resolve("1")
+    registries.close()
+    assert fake.connections_made == 2
+
+
+def test_one_client_serves_an_origin(fake: FakeRegistry, registries: Registries) -> None:
+    clients = {id(at(registries, fake.host).__dict__["_client"]) for _ in range(3)}
+    assert len(clients) == 1
+
+
+def test_nothing_of_ours_is_logged(
+    fake: FakeRegistry, registries: Registries, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    at(registries, fake.host).resolve("1")
+    assert not [r for r in caplog.records if r.name.startswith(("layersmith", "oras"))]
