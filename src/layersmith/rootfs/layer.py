@@ -14,10 +14,11 @@ import msgspec
 from layersmith.errors import BadWhiteout, UnsafeLink, UnsafePath
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Slice, Special, Symlink
 from layersmith.rootfs.tar import TarEntry, TarReader
-from layersmith.rootfs.tree import EMPTY, Tree
+from layersmith.rootfs.tree import EMPTY, MAX_HOPS, Found, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from layersmith.oci.content import Readable
 
@@ -111,17 +112,20 @@ def _check_whiteout(entry: TarEntry, folder: str, name: str) -> None:
 def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:
     """Apply `layers`, lowest first, on top of `lower`.
 
-    Raises :class:`UnsafePath` where an entry's parent is a file, and
-    :class:`UnsafeLink` for a hard link to nothing.
+    Raises :class:`UnsafePath` where an entry's parent is a file,
+    :class:`UnsafeLink` for a hard link to nothing, and :class:`BadWhiteout` for a
+    whiteout in a directory that is reached through a link.
     """
     tree = lower
     for changes in layers:
-        # Whiteouts are rare: the other changes are applied from the list as it is.
         listed = changes if isinstance(changes, (list, tuple)) else list(changes)
         work = _Overlay(tree)
-        for change in listed:
-            if isinstance(change, (Whiteout, Opaque)):
-                work.remove(change)
+        # Whiteouts are rare: the other changes are applied from the list as it is.
+        hidden = [c for c in listed if isinstance(c, (Whiteout, Opaque))]
+        folders = {c.path for c in listed if _is_folder(c)} if hidden else set()
+        for whiteout in hidden:
+            if _stands(tree, whiteout, folders):
+                work.hide(whiteout)
         for change in listed:
             if isinstance(change, Put):
                 work.put(change.path, change.entry)
@@ -129,6 +133,29 @@ def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:
                 work.link(change)
         tree = work.tree()
     return tree
+
+
+def _is_folder(change: Change) -> bool:
+    return isinstance(change, Put) and isinstance(change.entry, Directory)
+
+
+def _stands(lower: Tree, change: Whiteout | Opaque, folders: AbstractSet[str]) -> bool:
+    """Tell whether the directory that a whiteout acts in stands in `lower`, and stays.
+
+    Where the layer's own `folders` take the place of a file or a link, nothing of the
+    lower layers is seen there any more. Whiteouts never follow links.
+    """
+    path = change.path if isinstance(change, Opaque) else change.path.rpartition("/")[0]
+    here: Entry = lower.root
+    parts = path.split("/") if path else []
+    for count, part in enumerate(parts, 1):
+        child = here.children.get(part) if isinstance(here, Directory) else None
+        if isinstance(child, Symlink) and "/".join(parts[:count]) not in folders:
+            raise BadWhiteout("a whiteout in a directory that is a link", path=change.path)
+        if not isinstance(child, Directory):
+            return False
+        here = child
+    return True
 
 
 class _Overlay:
@@ -142,16 +169,16 @@ class _Overlay:
     def tree(self) -> Tree:
         return Tree(self._root)
 
-    def remove(self, change: Whiteout | Opaque) -> None:
+    def hide(self, change: Whiteout | Opaque) -> None:
         folder, _, name = change.path.rpartition("/")
         path = change.path if isinstance(change, Opaque) else folder
-        if Tree(self._root).lookup(path) is None:
-            return
-        parent = self._directory(path)
+        if not isinstance(self.tree().entry(path), Directory):
+            return  # another whiteout removed it
+        children = self._directory(path).children
         if isinstance(change, Opaque):
-            parent.children.clear()
+            children.clear()
         else:
-            parent.children.pop(name, None)
+            children.pop(name, None)
         self._known = {"": self._root}
 
     def put(self, path: str, entry: Entry) -> None:
@@ -171,9 +198,16 @@ class _Overlay:
         children[name] = entry
 
     def link(self, change: HardLink) -> None:
-        found = Tree(self._root).resolve(change.target, follow_last=False)
+        tree = self.tree()
+        found = tree.resolve(change.target, follow_last=False)
         if found is None or isinstance(found.entry, Directory):
             raise UnsafeLink(f"a hard link to {change.target!r}, no file", path=change.path)
+        folder, _, name = change.path.rpartition("/")
+        parent = tree.resolve(folder)
+        place = f"{parent.path}/{name}".lstrip("/") if parent is not None else None
+        if place is not None and f"{found.path}/".startswith(f"{place}/"):
+            # What stands at its place is removed first, so the link would have no target.
+            raise UnsafeLink(f"a hard link to {change.target!r}, itself", path=change.path)
         self.put(change.path, found.entry)
 
     def _own(self, directory: Directory) -> Directory:
@@ -189,29 +223,33 @@ class _Overlay:
 
     def _make(self, path: str) -> Directory:
         here = self._root
-        done = ""
-        for part in self._through_links(path).split("/"):
+        done: list[str] = []
+        hops = 0
+        todo = path.split("/")[::-1]
+        while todo:
+            part = todo.pop()
+            done.append(part)
             child = here.children.get(part)
-            done = f"{done}/{part}" if done else part
+            if isinstance(child, Symlink):
+                found = self._followed("/".join(done), path)
+                hops += len(found.links)
+                if hops > MAX_HOPS:
+                    raise UnsafeLink(f"more than {MAX_HOPS} symbolic links", path=path)
+                todo += filter(None, found.path.split("/")[::-1])
+                here, done = self._root, []
+                continue
             if child is None:
                 child = self._own(Directory(_IMPLICIT, {}))
             elif not isinstance(child, Directory):
-                raise UnsafePath(f"its parent {done!r} is no directory", path=path)
+                raise UnsafePath(f"its parent {'/'.join(done)!r} is no directory", path=path)
             elif id(child) not in self._owned:
                 child = self._own(Directory(child.meta, dict(child.children)))
             here.children[part] = child
             here = child
         return here
 
-    def _through_links(self, path: str) -> str:
-        """Return the canonical place of `path`; parts that do not exist yet stay."""
-        tree = Tree(self._root)
-        parts = path.split("/")
-        for count in range(len(parts), 0, -1):
-            head = "/".join(parts[:count])
-            found = tree.resolve(head)
-            if found is not None:
-                return "/".join(filter(None, (found.path, *parts[count:])))
-            if tree.resolve(head, follow_last=False) is not None:
-                raise UnsafePath(f"its parent {head!r} is a link to nothing", path=path)
-        return path
+    def _followed(self, link: str, path: str) -> Found:
+        found = self.tree().resolve(link)
+        if found is None:
+            raise UnsafePath(f"its parent {link!r} is a link to nothing", path=path)
+        return found

@@ -7,13 +7,13 @@ from typing import Final
 
 from layersmith.errors import MalformedTar
 
-__all__ = ["encode", "number", "parse", "seconds", "xattrs"]
+__all__ = ["encode", "number", "parse", "times", "xattrs"]
 
 XATTR: Final = "SCHILY.xattr."
 _NO_NUL: Final = frozenset({"path", "linkpath", "uname", "gname"})
 _MAX_RECORDS: Final = 1000
 _INTEGER = re.compile(rb"-?[0-9]{1,19}")
-_SECONDS = re.compile(rb"(-?[0-9]{1,15})(?:\.[0-9]*)?")
+_SECONDS = re.compile(rb"(-?[0-9]{1,15})(?:\.([0-9]*))?")
 
 
 def parse(data: bytes) -> dict[str, bytes]:
@@ -58,22 +58,31 @@ def number(records: dict[str, bytes], key: str, default: int) -> int:
     return int(value)
 
 
-def seconds(records: dict[str, bytes], default: int) -> int:
-    """Return ``mtime`` in whole seconds (rounded towards the past), or `default`."""
-    value = records.get("mtime")
+def times(records: dict[str, bytes], mtime: int) -> int:
+    """Return ``mtime`` in whole seconds, `mtime` where there is none.
+
+    The other times are of no use here, but Go refuses them too where they are none.
+    """
+    found = [_seconds(records, key) for key in ("mtime", "atime", "ctime")]
+    return mtime if found[0] is None else found[0]
+
+
+def _seconds(records: dict[str, bytes], key: str) -> int | None:
+    """Return a time in whole seconds, rounded towards the past."""
+    value = records.get(key)
     if value is None:
-        return default
+        return None
     match = _SECONDS.fullmatch(value)
     if match is None:
-        raise MalformedTar("the PAX record 'mtime' is not a time")
-    whole = int(match[1])
-    return whole - (value.startswith(b"-") and b"." in value)
+        raise MalformedTar(f"the PAX record {key!r} is not a time")
+    fraction = (match[2] or b"").strip(b"0")
+    return int(match[1]) - (value.startswith(b"-") and bool(fraction))
 
 
 def xattrs(records: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
-    """Return the extended attributes, sorted by name."""
+    """Return the extended attributes, sorted by name; Go skips empty ones."""
     return tuple(
-        sorted((k.removeprefix(XATTR), v) for k, v in records.items() if k.startswith(XATTR))
+        sorted((k.removeprefix(XATTR), v) for k, v in records.items() if k.startswith(XATTR) and v)
     )
 
 

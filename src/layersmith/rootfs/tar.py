@@ -11,7 +11,7 @@ Formats: ustar and PAX (POSIX.1-2001 pax), GNU (long names), V7.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -30,10 +30,18 @@ _PIECE: Final = 1 << 20
 _ZERO: Final = bytes(BLOCK)
 _MAX_EXTENSION: Final = 1 << 20
 _MAX_ENTRIES: Final = 4_000_000
-_MAX_NAME: Final = 4096
+_MAX_NAME: Final = 4095
 _MAX_SIZE: Final = 1 << 40
+_MAX_OCTAL_7: Final = 0o7777777
+_MAX_OCTAL_11: Final = 0o77777777777
 _REGULAR: Final = frozenset({b"0", b"\0"})
 _NO_CONTENT: Final = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+# Some writers put the file type into the mode, and a regular file's into every mode.
+_TYPE_BITS: Final = {
+    b"2": 0o120000, b"3": 0o020000, b"4": 0o060000, b"5": 0o040000, b"6": 0o010000,
+}  # fmt: skip
+_REGULAR_BITS: Final = 0o100000
+_NO_DEVICE: Final = frozenset({bytes(16), b"0000000\x000000000\0"})
 
 
 class TarEntry(msgspec.Struct, gc=False):
@@ -55,6 +63,18 @@ class TarEntry(msgspec.Struct, gc=False):
     minor: int
     xattrs: tuple[tuple[str, bytes], ...]
     offset: int
+
+
+class _Numbers(NamedTuple):
+    """Every number of a header, as the block has them."""
+
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    major: int
+    minor: int
 
 
 class TarReader:
@@ -120,18 +140,21 @@ class TarReader:
             return None
         if len(block) != BLOCK:
             raise MalformedTar(f"a header of {len(block)} bytes at the end")
-        said = _number(block, 148, 156, "checksum")
+        said = _octal(block[148:156], "checksum", block)
         if said != sum(block) - sum(block[148:156]) + 8 * 32:
             raise MalformedTar("a header's checksum is wrong", path=_shown(block))
         return block
 
     def _end(self) -> None:
+        rest = self._some(BLOCK)
+        if rest and rest != _ZERO:
+            raise MalformedTar("half an end marker")
         while data := self._some(_PIECE):
             if data.strip(b"\0"):
                 raise MalformedTar("data behind the end marker")
 
     def _extension(self, block: bytes) -> bytes:
-        size = _number(block, 124, 136, "size")
+        size = _numbers(block).size
         if not 0 <= size <= _MAX_EXTENSION:
             raise MalformedTar(f"an extended header of {size} bytes")
         data = self._exactly(size, "extended header")
@@ -150,21 +173,20 @@ class TarReader:
         link = _one_of(_field(block, 157, 257), long_link, records.get("linkpath"), "link name")
         if flag not in _REGULAR and flag not in _NO_CONTENT:
             raise MalformedTar(f"an entry of type {flag!r}", path=_text(name))
-        size = pax.number(records, "size", _number(block, 124, 136, "size"))
+        numbers = _numbers(block)
         path = _checked_path(name, flag)
-        if not 0 <= size <= _MAX_SIZE or (size and flag in _NO_CONTENT):
-            raise MalformedTar(f"a size of {size} on type {flag.decode()!r}", path=path)
+        size = _checked_size(numbers.size, records, flag, path)
         entry = TarEntry(
             path=path,
             type="0" if flag in _REGULAR else flag.decode(),
-            mode=_number(block, 100, 108, "mode") & 0o7777,
-            uid=_owner(pax.number(records, "uid", _number(block, 108, 116, "uid")), path),
-            gid=_owner(pax.number(records, "gid", _number(block, 116, 124, "gid")), path),
-            mtime=pax.seconds(records, _number(block, 136, 148, "mtime")),
+            mode=_permissions(numbers.mode, flag, path),
+            uid=_owner(pax.number(records, "uid", numbers.uid), path),
+            gid=_owner(pax.number(records, "gid", numbers.gid), path),
+            mtime=pax.times(records, numbers.mtime),
             size=size,
             link=_checked_link(link, flag, path),
-            major=_number(block, 329, 337, "major") if flag in b"34" else 0,
-            minor=_number(block, 337, 345, "minor") if flag in b"34" else 0,
+            major=_device(numbers.major, flag, path),
+            minor=_device(numbers.minor, flag, path),
             xattrs=pax.xattrs(records) if records else (),
             offset=self._position,
         )
@@ -192,16 +214,37 @@ class TarReader:
         return data
 
 
+def _numbers(block: bytes) -> _Numbers:
+    """Read all numbers, needed or not: Go refuses a header where any of them is none."""
+    major = minor = 0
+    if block[329:345] not in _NO_DEVICE and block[257:262] == b"ustar":
+        major = _number(block, 329, 337, "major")
+        minor = _number(block, 337, 345, "minor")
+    return _Numbers(
+        _number(block, 100, 108, "mode"),
+        _number(block, 108, 116, "uid"),
+        _number(block, 116, 124, "gid"),
+        _number(block, 124, 136, "size"),
+        _number(block, 136, 148, "mtime"),
+        major,
+        minor,
+    )
+
+
 def _number(block: bytes, start: int, end: int, what: str) -> int:
     """Read an octal field, or GNU's base-256 (first byte 0x80 or 0xff)."""
     field = block[start:end]
-    if field[0] & 0x80:
-        value = int.from_bytes(field) & ((1 << (8 * len(field) - 1)) - 1)
-        if field[0] & 0x40:
-            value -= 1 << (8 * len(field) - 1)
-        if not -(2**63) <= value < 2**63:
-            raise MalformedTar(f"the {what} field overflows", path=_shown(block))
-        return value
+    if not field[0] & 0x80:
+        return _octal(field, what, block)
+    value = int.from_bytes(field) & ((1 << (8 * len(field) - 1)) - 1)
+    if field[0] & 0x40:
+        value -= 1 << (8 * len(field) - 1)
+    if not -(2**63) <= value < 2**63:
+        raise MalformedTar(f"the {what} field overflows", path=_shown(block))
+    return value
+
+
+def _octal(field: bytes, what: str, block: bytes) -> int:
     text = field.strip(b" \0")
     if not text:
         return 0
@@ -276,6 +319,31 @@ def _checked_link(link: bytes, flag: bytes, path: str) -> str:
     if ".." in parts or not parts:
         raise UnsafePath(f"a hard link to {one_line(text, 100)!r}", path=path)
     return "/".join(parts)
+
+
+def _checked_size(said: int, records: dict[str, bytes], flag: bytes, path: str) -> int:
+    """Return the size; a PAX one is for what the field cannot hold, not to differ from it."""
+    size = pax.number(records, "size", said)
+    if not 0 <= size <= _MAX_SIZE or (said if flag in _NO_CONTENT else said < 0):
+        raise MalformedTar(f"a size of {min(size, said)} on type {flag.decode()!r}", path=path)
+    if size != said and size <= _MAX_OCTAL_11:
+        raise MalformedTar(f"the size is {said}, and {size} to PAX", path=path)
+    return size
+
+
+def _permissions(mode: int, flag: bytes, path: str) -> int:
+    kind = mode & ~0o7777
+    if kind not in (0, _REGULAR_BITS, _TYPE_BITS.get(flag)) and (flag != b"1" or kind >> 16):
+        raise MalformedTar(f"a mode of {mode:#o} on type {flag.decode()!r}", path=path)
+    return mode & 0o7777
+
+
+def _device(number: int, flag: bytes, path: str) -> int:
+    if flag not in b"34":
+        return 0
+    if not 0 <= number <= _MAX_OCTAL_7:
+        raise MalformedTar(f"a device of number {number}", path=path)
+    return number
 
 
 def _owner(number: int, path: str) -> int:
