@@ -22,7 +22,7 @@ from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
 from layersmith.plan.selection import LeftOut, Selection, select_files
 from layersmith.plan.users import plan_user
 from layersmith.rootfs.entries import Directory, File, Meta
-from layersmith.rootfs.tree import Root
+from layersmith.rootfs.tree import Root, glob_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -95,7 +95,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
     placing = Placing(base, builder)
     for path, reason in selection.chosen.items():
         placing.take(path, reason)
-    _take_libraries(placing, needs)
+    _take_libraries(placing, needs, recipe.exclude)
     loaded = {library.path for library in needs.shipped} | {
         soname.path for soname in needs.provided
     }
@@ -171,9 +171,15 @@ def _left_out_needs(
     ).unresolved
 
 
-def _take_libraries(placing: Placing, needs: Closure) -> None:
+def _take_libraries(placing: Placing, needs: Closure, exclude: Iterable[str]) -> None:
+    excluded = [glob_pattern(glob) for glob in exclude]
     for library in needs.shipped:
         reason = str(library.reasons[0])
+        if any(pattern.fullmatch(library.path) for pattern in excluded):
+            raise ClosureError(
+                f"{library.path} is excluded, but {reason}",
+                hint=f"exclude {library.reasons[0].wanted_by} too",
+            )
         for path in (library.path, *library.links):
             placing.take(path, reason)
 

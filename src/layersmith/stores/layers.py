@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from layersmith.errors import DigestMismatch, VerificationError, intention
+from layersmith.errors import DigestMismatch, LayerError, VerificationError, intention
 from layersmith.oci.digest import Digest
 from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.layer import read_layer
@@ -127,11 +127,15 @@ class LayerStore:
 
         with self._cache.new_file(path) as file:
             pieces = recorded(file)
-            changes = list(read_layer(PieceReader(pieces), layer.diff_id))
-            for _ in pieces:
-                pass
-            while stream.read(_PIECE):
-                pass
+            try:
+                changes = list(read_layer(PieceReader(pieces), layer.diff_id))
+                for _ in pieces:
+                    pass
+            except LayerError:
+                # Damaged bytes may look like a broken tar: the digest has the last word.
+                _drain(stream)
+                raise
+            _drain(stream)
             got = Digest.of_hasher(hasher, layer.diff_id.algorithm)
             if got != layer.diff_id:
                 raise DigestMismatch("the uncompressed layer", expected=layer.diff_id, got=got)
@@ -149,3 +153,8 @@ class LayerStore:
             if found and self._cache.layer_path(diff_id, "tar").stat().st_size == found[0]:
                 return found[1]
         return None
+
+
+def _drain(stream: Readable) -> None:
+    while stream.read(_PIECE):
+        pass

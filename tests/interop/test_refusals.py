@@ -1,0 +1,176 @@
+"""Bad input of every kind: one clear line, its exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from fixtures import build, registry
+from fixtures.apt import PrivateApt
+from fixtures.debs import Deb
+from fixtures.distroless import CREATED
+from fixtures.entries import pack
+from fixtures.layout import PLATFORMS, Layout, put_image
+from tests.interop.conftest import TARGET, Assembled, Result, layersmith
+
+pytestmark = pytest.mark.interop
+
+
+def complains(done: Result, code: int, *words: str) -> None:
+    """Say that a run failed as it should: one line, perhaps a hint, no traceback."""
+    assert done.code == code, done.err
+    assert done.out == ""
+    lines = [line for line in done.err.splitlines() if not line.endswith(" ...")]
+    errors = [line for line in lines if line.startswith("layersmith: error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    """A place for output, where nothing must be found afterwards."""
+    place = tmp_path / "made" / "out"
+    yield place
+    assert not place.parent.exists() or not list(place.parent.rglob("*"))
+
+
+def test_an_unknown_target(out: Path) -> None:
+    done = layersmith("assemble", "3.13-debian31", "--output", f"oci:{out}")
+    complains(done, 2, "<python>-<debian>[-debug]", "did you mean 3.13-debian13")
+
+
+def test_a_platform_that_the_base_has_not(mirrors: tuple[str, ...], out: Path) -> None:
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--platform", "linux/riscv64", "--output", f"oci:{out}"
+    )
+    complains(done, 3, "linux/riscv64", "it has: linux/amd64, linux/arm64")
+
+
+def test_a_registry_that_refuses_connections(out: Path) -> None:
+    done = layersmith(
+        "assemble", TARGET, "--mirror=docker.io=127.0.0.1:1", "--mirror=gcr.io=127.0.0.1:1",
+        "--output", f"oci:{out}",
+    )  # fmt: skip
+    complains(done, 5, "127.0.0.1:1", "refused")
+
+
+def test_a_tag_that_is_not_there(mirrors: tuple[str, ...], out: Path) -> None:
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--builder", "python:3.99-slim", "--output", f"oci:{out}"
+    )
+    complains(done, 3, "docker.io/library/python:3.99-slim")
+
+
+def test_a_blob_that_was_corrupted_in_the_registry(
+    images: build.Fixtures, peers: None, tmp_path: Path, out: Path
+) -> None:
+    with registry.serve() as running:
+        running.seed(images.repositories())
+        largest = max(running.storage.rglob("data"), key=lambda path: path.stat().st_size)
+        damaged = bytearray(largest.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        largest.write_bytes(damaged)
+        repository = f"{running.host}/team/python"
+        done = layersmith(
+            "assemble", TARGET, f"--mirror=docker.io={running.host}",
+            f"--mirror=gcr.io={running.host}", "--cache-dir", f"{tmp_path}/cache",
+            "--push", repository, "--output", f"oci:{out}",
+        )  # fmt: skip
+        complains(done, 6, largest.parent.name)
+        assert requests.get(f"{running.url}/v2/team/python/tags/list", timeout=5).status_code == 404
+    assert not [path for path in (tmp_path / "cache").rglob(".new-*")]
+
+
+def test_an_output_that_cannot_be_written(mirrors: tuple[str, ...], assembled: Assembled) -> None:
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--output", "oci:/dev/null/out",
+        "--cache-dir", str(assembled.cache),
+    )  # fmt: skip
+    complains(done, 9, "/dev/null/out")
+
+
+def test_a_push_that_is_refused_leaves_the_other_output_alone(
+    mirrors: tuple[str, ...], assembled: Assembled, out: Path
+) -> None:
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--output", f"oci:{out}", "--push", "127.0.0.1:1/team/python",
+        "--cache-dir", str(assembled.cache),
+    )  # fmt: skip
+    complains(done, 5, "127.0.0.1:1")
+
+
+def test_a_recipe_with_an_unknown_key(tmp_path: Path, out: Path) -> None:
+    recipe = tmp_path / "layersmith.toml"
+    recipe.write_text(f'target = "{TARGET}"\n\nplatform = ["linux/amd64"]\n')
+    done = layersmith("assemble", "--file", str(recipe), "--output", f"oci:{out}")
+    complains(done, 2, f"{recipe}:3", "unknown key 'platform'", "platforms")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--user", "root:0:0"], 2, "NAME:UID:GID"),
+        (["--user", "me:65532:65532"], 2, "nonroot"),
+        (["--include", "no/such/thing"], 2, "matches nothing"),
+        (["--exclude", "usr/local/bin/python*"], 2, "/usr/local/bin/python"),
+        (["--exclude", "usr/local/lib/libpython*"], 8, "libpython3.13.so.1.0"),
+        (["--exclude", "usr/lib/**/libgdbm*"], 8, "_gdbm"),
+        (["--env", "WITHOUT"], 2, "NAME=VALUE"),
+        (["--workdir", "relative"], 2, "absolute"),
+        (["--mirror", "docker.io=///"], 2, "mirror"),
+        (["--push", "host/name@sha256:" + "0" * 64], 2, "digest"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str], code: int, words: str, mirrors: tuple[str, ...], assembled: Assembled,
+    out: Path,
+) -> None:  # fmt: skip
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--cache-dir", str(assembled.cache),
+        "--output", f"oci:{out}", *options,
+    )  # fmt: skip
+    complains(done, code, words)
+
+
+@pytest.fixture(scope="session")
+def old_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base with the C library of Debian 12."""
+    apt = PrivateApt("bookworm", ["amd64"])
+    packages = apt.resolve(
+        ["libc6", "libgcc-s1", "libstdc++6", "libssl3", "base-files", "zlib1g"], "amd64"
+    )
+    layout = Layout(tmp_path_factory.mktemp("old") / "cc-debian12")
+    layers = [layout.put_layer(pack(Deb(path).entries)) for path in apt.fetch(packages).values()]
+    image = put_image(
+        layout, PLATFORMS[0], layers, config={}, history=[{} for _ in layers], created=CREATED
+    )
+    layout.finish({"latest": image})
+    return layout.root
+
+
+def test_a_builder_that_needs_a_newer_glibc_than_the_base_has(
+    old_base: Path, mirrors: tuple[str, ...], assembled: Assembled, out: Path
+) -> None:
+    done = layersmith(
+        "assemble", "3.13-debian12", *mirrors, "--base", f"oci:{old_base}",
+        "--builder", "python:3.13-slim-trixie", "--platform", "linux/amd64",
+        "--cache-dir", str(assembled.cache), "--output", f"oci:{out}",
+    )  # fmt: skip
+    complains(done, 8, "GLIBC_2.38", "libc.so.6", "libsqlite3.so.0", "GLIBC_2.36")
+
+
+def test_tkinter_brought_back_lacks_tk_as_expected(
+    mirrors: tuple[str, ...], assembled: Assembled, tmp_path: Path
+) -> None:
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--cache-dir", str(assembled.cache), "--json",
+        "--platform", "linux/amd64", "--output", f"oci:{tmp_path}/out", "--include", "tkinter",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (platform,) = done.document["platforms"]
+    assert {"libtcl8.6.so", "libtk8.6.so"} <= {item["soname"] for item in platform["unresolved"]}
+    assert "tkinter" not in {item["name"] for item in platform["left_out"]}
