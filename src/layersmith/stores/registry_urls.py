@@ -20,7 +20,9 @@ __all__ = ["Origin", "check_realm", "follow", "redacted", "without_secrets"]
 
 _VISIBLE: Final = re.compile(r"[!-\[\]-~]+", re.ASCII)
 _NUMERIC: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.ASCII | re.IGNORECASE)
-_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<rest>[^\s\"'<>]*)", re.IGNORECASE)
+_URL: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,15}://)(?P<rest>[^\s\"'<>]*)", re.IGNORECASE
+)
 _PORTS: Final = {"http": 80, "https": 443}
 
 

@@ -148,6 +148,11 @@ def test_a_peers_text_does_not_give_our_secrets_back() -> None:
     )
 
 
+def test_a_long_hostile_text_is_redacted_in_no_time() -> None:
+    for text in ("x" * 300_000, "http://" * 50_000, "a:" * 100_000, "://@" * 50_000):
+        redacted(text)
+
+
 @given(st.text(alphabet=st.sampled_from("htps:/@?#.%[]\\ 01ae\n\x00é-")))
 def test_no_target_breaks_the_check(target: str) -> None:
     try:
