@@ -12,9 +12,11 @@ has other builds of a shipped library they are shipped with it, as they would be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import structs
 
 from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldconf import conf_for, configured, directories_in
@@ -52,7 +54,7 @@ __all__ = [
     "verify",
 ]
 
-MAX_NEEDS: Final = 1_000_000  # of all programs together; a large application has 10^5
+MAX_NEEDS: Final = 500_000  # of all programs together; a large application has 10^5
 
 
 class Reason(NamedTuple):
@@ -177,6 +179,7 @@ class _Work:
         self.builder, self.base, self.objects = builder, base, objects
         self.roots, self.accepted = roots, accepted
         self.needs = 0
+        self.marked: dict[Library, Library] = {}
         self.source = _loader_of(builder, objects)
         self.target = self._target()
         system = self.target.glibc.system if self.target else ()
@@ -207,12 +210,19 @@ class _Work:
         """Look in the image that is to be, then in the builder."""
         found = self.target.find(name, requester) if self.target else None
         if isinstance(found, Library):
-            return replace(found, builder=found.path in self.roots)
+            return self._marked(found, builder=found.path in self.roots)
         if found is None and self.source is not None:
             found = self.source.find(name, requester)
             if isinstance(found, Library):
-                return replace(found, builder=True)
+                return self._marked(found, builder=True)
         return found
+
+    def _marked(self, library: Library, *, builder: bool) -> Library:
+        """Return the library with the tree it is in; loaders remember theirs, so do we."""
+        marked = self.marked.get(library)
+        if marked is None:
+            marked = self.marked[library] = structs.replace(library, builder=builder)
+        return marked
 
     def run(self) -> Closure:
         """Load each root, and each variant of what is shipped, as a program of its own."""
@@ -223,7 +233,7 @@ class _Work:
             opened = self.objects.open(self.builder, path)
             if opened is None or opened.elf is None or opened.elf.abi != loader.glibc.abi:
                 continue
-            main = replace(as_library(f"/{opened.path}", opened, How.PROGRAM), builder=True)
+            main = structs.replace(as_library(f"/{opened.path}", opened, How.PROGRAM), builder=True)
             self._interpreter(main)
             loaded = link_map(main, loader.interpreter(), self.find, loader.glibc)
             waiting += self._take(loaded, loader.glibc)

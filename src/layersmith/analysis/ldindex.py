@@ -75,7 +75,7 @@ def name_order(name: str, *, signed: bool = False) -> NameKey:
             order.append((1, len(digits), digits))
         else:
             order.append((0, part[0] - 256 if signed and part[0] > 127 else part[0], b""))
-    return tuple(order)
+    return (*order, (0, 0, b""))  # the end sorts below ASCII, but above a negative char
 
 
 NameKey: TypeAlias = tuple[tuple[int, int, bytes], ...]

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec import structs
 
 from layersmith.analysis.loader import Library, expand, inherited_from
 
@@ -66,7 +68,9 @@ def link_map(program: Library, interpreter: Library | None, find: Finder, glibc:
                 found = find(name, requester)
                 if isinstance(found, Library):
                     known = inodes.get(found.inode)
-                    found = known or replace(found, inherited=inherited_from(requester, glibc))
+                    found = known or structs.replace(
+                        found, inherited=inherited_from(requester, glibc)
+                    )
                     if known is None:
                         waiting.add(found.inode)
                         inodes[found.inode] = found

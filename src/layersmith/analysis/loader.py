@@ -19,15 +19,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from layersmith.analysis.ldindex import HWCAPS
 from layersmith.analysis.objects import find_directory
 from layersmith.errors import ElfError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from layersmith.analysis.elf import ElfFile
     from layersmith.analysis.glibc import Glibc
     from layersmith.analysis.ldindex import Index
@@ -63,8 +67,7 @@ class How(Enum):
     DEFAULT = "a default directory"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Library:
+class Library(msgspec.Struct, frozen=True, eq=False):
     """An object in memory: `name` is how ld.so calls it, `path` where it really is.
 
     `inherited` are the DT_RPATH directories of the objects that brought it in; `builder`
@@ -90,8 +93,7 @@ class Library:
         return self.name.rpartition("/")[0] or "/"
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(NamedTuple):
     """The search ended at `name`, which is no object that can be loaded."""
 
     name: str
@@ -178,7 +180,7 @@ def as_library(name: str, opened: Opened, how: How) -> Library:
 def own_directories(requester: Library, glibc: Glibc) -> tuple[str, ...]:
     """Return the directories searched first for a need of `requester`."""
     if requester.elf.runpath is not None:
-        return _split(requester.elf.runpath, requester, glibc)[0]
+        return _directories(requester.elf.runpath, requester, glibc)[0]
     return inherited_from(requester, glibc)
 
 
@@ -186,38 +188,52 @@ def inherited_from(loader: Library, glibc: Glibc) -> tuple[str, ...]:
     """Return the DT_RPATH directories of `loader` and of those that loaded it, for others."""
     if loader.elf.rpath is None or loader.elf.runpath is not None:
         return loader.inherited
-    own = _split(loader.elf.rpath, loader, glibc)[0]
-    return _bounded(dict.fromkeys((*own, *loader.inherited)), loader)
+    own = _directories(loader.elf.rpath, loader, glibc)[0]
+    if own == loader.inherited or not loader.inherited:
+        return own
+    directories = tuple(dict.fromkeys((*own, *loader.inherited)))
+    if len(directories) > MAX_DIRECTORIES:
+        raise ElfError(f"DT_RPATH of more than {MAX_DIRECTORIES} directories", path=loader.path)
+    return directories
 
 
-def refused_elements(owner: Library, glibc: Glibc) -> list[str]:
+def refused_elements(owner: Library, glibc: Glibc) -> tuple[str, ...]:
     """Return what of the search path of `owner` means the working directory.
 
     An empty element and a relative one do: whoever may write there chooses the library.
     """
     path = owner.elf.rpath if owner.elf.runpath is None else owner.elf.runpath
-    return _split(path or "", owner, glibc)[1]
+    return _directories(path, owner, glibc)[1] if path else ()
 
 
-def _split(path: str, owner: Library, glibc: Glibc) -> tuple[tuple[str, ...], list[str]]:
-    """Split a search path of `owner` (`fillin_rpath`) into directories and refused elements."""
+def _directories(
+    path: str, owner: Library, glibc: Glibc
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split a search path of `owner` into the directories and what is refused of it."""
+    origin, lib, platform = (owner.origin, glibc.lib, glibc.platform) if "$" in path else ("",) * 3
+    found = _split(path, origin, lib, platform)
+    if len(found[0]) > MAX_DIRECTORIES:
+        raise ElfError(f"a search path of more than {MAX_DIRECTORIES} directories", path=owner.path)
+    return found
+
+
+@lru_cache(maxsize=256)  # the same few are split again for each program
+def _split(
+    path: str, origin: str, lib: str, platform: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split a search path (`fillin_rpath`); an empty one is as good as none."""
+    values = {"ORIGIN": origin, "LIB": lib, "PLATFORM": platform}
     directories: dict[str, None] = {}
     refused: list[str] = []
     for element in path.split(":") if path else ():
-        expanded = expand(element, owner, glibc) if "$" in element else element
+        expanded = _substitute(element, values) if "$" in element else element
         if expanded is None or (element and not expanded):
             continue  # a token without a value: ld.so drops the element
         if expanded.startswith("/"):
             directories[expanded.rstrip("/")] = None
         else:
             refused.append(element)
-    return _bounded(directories, owner), refused
-
-
-def _bounded(directories: dict[str, None], owner: Library) -> tuple[str, ...]:
-    if len(directories) > MAX_DIRECTORIES:
-        raise ElfError(f"a search path of more than {MAX_DIRECTORIES} directories", path=owner.path)
-    return tuple(directories)
+    return tuple(directories), tuple(refused)
 
 
 _TOKENS: Final = re.compile(
@@ -227,7 +243,10 @@ _TOKENS: Final = re.compile(
 
 def expand(text: str, owner: Library, glibc: Glibc) -> str | None:
     """Replace the tokens of ld.so(8) in `text`; None where one has no value."""
-    values = {"ORIGIN": owner.origin, "LIB": glibc.lib, "PLATFORM": glibc.platform}
+    return _substitute(text, {"ORIGIN": owner.origin, "LIB": glibc.lib, "PLATFORM": glibc.platform})
+
+
+def _substitute(text: str, values: Mapping[str, str | None]) -> str | None:
     names = [match[1] or match[2] for match in _TOKENS.finditer(text)]
     if any(values[name] is None for name in names):
         return None
