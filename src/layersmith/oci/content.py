@@ -123,6 +123,7 @@ class VerifiedReader(io.RawIOBase):
         self._hasher = descriptor.digest.hasher()
         self._left = descriptor.size
         self._verified = False
+        self._is_longer = False
 
     def readable(self) -> bool:
         """Return true."""
@@ -159,7 +160,8 @@ class VerifiedReader(io.RawIOBase):
         got = Digest.of_hasher(self._hasher, expected.algorithm)
         if got != expected:
             raise DigestMismatch(self._where, expected=expected, got=got)
-        if self._stream.read(1):
+        self._is_longer = self._is_longer or bool(self._stream.read(1))
+        if self._is_longer:
             raise SizeMismatch(self._where, expected=size, got=size + 1)
         self._verified = True
 

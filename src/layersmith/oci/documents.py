@@ -8,6 +8,7 @@ Docker's schema 2 types are read as their OCI equals; both are written as they c
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
@@ -102,6 +103,16 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     artifact_type: str = ""
     platform: Platform | None = None
 
+    def __post_init__(self) -> None:
+        """Check embedded content: others may take it for what the digest names."""
+        if self.data:
+            content = base64.b64decode(self.data, validate=True)
+            if (
+                len(content) != self.size
+                or Digest.of(content, self.digest.algorithm) != self.digest
+            ):
+                raise ValueError("`data` is not what digest and size say")
+
     def __str__(self) -> str:
         """Return the digest: enough to find it."""
         return str(self.digest)
@@ -183,12 +194,14 @@ class Document(Generic[T]):
         """Read verified bytes as `kind`.
 
         Raises :class:`DocumentError`, also for a document that can be read as two
-        kinds or that names another media type than its descriptor.
+        kinds, that names another media type than its descriptor, or that has a key in
+        two spellings.
         """
         what = f"{_NAMES[kind]} {descriptor.digest}"
         json = strictjson.decode(raw, what)
         if not isinstance(json, dict):
             raise DocumentError(f"{what}: not a JSON object")
+        strictjson.refuse_twins(json, what, _MAPS)
         if kind is not ImageConfig:
             _refuse_ambiguous(json, descriptor.media_type, what)
         value = strictjson.typed(json, kind, what)
@@ -202,6 +215,8 @@ class Document(Generic[T]):
         return cls.parse(raw, descriptor, kind)
 
 
+# Objects of a document whose keys are data: they may differ in case only.
+_MAPS: Final = frozenset({"annotations", "labels", "volumes", "exposedports"})
 _NAMES: Final[dict[type[Any], str]] = {
     Manifest: "manifest",
     Index: "index",
@@ -212,11 +227,13 @@ _NAMES: Final[dict[type[Any], str]] = {
 def _refuse_ambiguous(json: dict[str, Any], media_type: str, what: str) -> None:
     """Refuse CVE-2021-41190: one text, two readings."""
     is_index = media_type in INDEX_TYPES
-    foreign = {"layers", "config", "fsLayers"} if is_index else {"manifests", "fsLayers"}
-    if mixed := foreign & json.keys():
+    foreign = {"layers", "config", "fslayers"} if is_index else {"manifests", "fslayers"}
+    # Go's JSON reader, which most others use, does not look at the case of keys.
+    spelled = {key.casefold(): key for key in json}
+    if mixed := {spelled[key] for key in foreign & spelled.keys()}:
         kind = "an index" if is_index else "a manifest"
         raise DocumentError(f"{what}: {kind} that also has {', '.join(sorted(mixed))}")
-    said = json.get("mediaType", media_type)
+    said = json.get(spelled.get("mediatype", "mediaType"), media_type)
     if said != media_type:
         raise DocumentError(
             f"{what}: says it is {one_line(str(said), 80)!r}, its descriptor {media_type!r}"

@@ -1,8 +1,8 @@
 """Images: found by platform, and derived by adding one layer.
 
-A derived config and manifest are the base's own JSON with our fields merged in:
-what we do not know survives, base layers and their history stay as they were
-(image-spec config.md, manifest.md).
+A derived config is the base's own JSON with our fields merged in: what we do not know
+survives, and the history stays as it was. A derived manifest has the base's layers as
+they are described there, and its annotations (image-spec config.md, manifest.md).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "Layer", "NewLayer", "Settings", "derive", "load", "make_index", "select"]
 
 _MAX_NESTING: Final = 3
+_MAX_DOCUMENTS: Final = 200
 _ATTESTATION: Final = "vnd.docker.reference.type"
 
 
@@ -97,7 +98,9 @@ def select(source: Source, top: Document[Index] | Document[Manifest], platform: 
     Raises :class:`NotFound` with the platforms that are there.
     """
     seen: list[Platform] = []
-    for manifest in _manifests(source, top, platform, seen, 0):
+    for manifest in _manifests(source, top, platform, seen, {top.descriptor.digest}, 0):
+        if manifest is not top and manifest.value.config.media_type not in CONFIG_TYPES:
+            continue  # something else that lies beside the images
         image = _image(source, manifest)
         if image.platform.key == platform.key:
             return image
@@ -114,6 +117,7 @@ def _manifests(
     top: Document[Index] | Document[Manifest],
     platform: Platform,
     seen: list[Platform],
+    visited: set[Digest],
     depth: int,
 ) -> Iterator[Document[Manifest]]:
     if isinstance(top.value, Manifest):
@@ -124,10 +128,15 @@ def _manifests(
     for child in top.value.manifests:
         if _ATTESTATION in child.annotations or _is_unknown(child.platform):
             continue
+        if child.digest in visited:
+            continue
         if child.platform is not None and child.platform.key != platform.key:
             seen.append(child.platform)
         elif child.media_type in INDEX_TYPES or child.media_type in MANIFEST_TYPES:
-            yield from _manifests(source, _read(source, child), platform, seen, depth + 1)
+            visited.add(child.digest)
+            if len(visited) > _MAX_DOCUMENTS:
+                raise DocumentError(f"{source.name}: more than {_MAX_DOCUMENTS} documents")
+            yield from _manifests(source, _read(source, child), platform, seen, visited, depth + 1)
 
 
 def _is_unknown(platform: Platform | None) -> bool:
@@ -165,7 +174,7 @@ class NewLayer:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a derived image's config says; None leaves what the base has."""
+    """What a derived image's config says; a workdir of None leaves what the base has."""
 
     created: str
     user: str

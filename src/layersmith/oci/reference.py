@@ -40,10 +40,20 @@ def valid_tag(text: str) -> bool:
 
 def valid_registry(text: str) -> bool:
     """Tell whether `text` is ``host[:port]``."""
-    if _REGISTRY.fullmatch(text) is None:
+    if _REGISTRY.fullmatch(text) is None or (text[0] == "[" and not _is_ipv6(text)):
         return False
     port = text.rpartition(":")[2] if not text.endswith("]") else ""
     return not port.isdigit() or ":" not in text or 0 < int(port) <= 65535
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import IPv6Address  # noqa: PLC0415 - few registries have such a name
+
+    try:
+        IPv6Address(text[1 : text.index("]")])
+    except ValueError:
+        return False
+    return True
 
 
 class Reference(str):
@@ -52,7 +62,7 @@ class Reference(str):
     Compares, sorts and prints as its full text. :meth:`parse` takes the short
     forms; the constructor checks the full one.
 
-    Raises :class:`InvalidReference`.
+    Raises :class:`InvalidReference`, or :class:`InvalidDigest` for what follows ``@``.
     """
 
     __slots__ = ("digest", "registry", "repository", "tag")

@@ -1,20 +1,21 @@
 """JSON read the strict way: one text has one meaning, or it is refused.
 
 Refused here, before any schema is looked at: text that is not UTF-8, duplicate keys
-(two parsers would read two values), NaN and Infinity, integers of more than 19
-digits, nesting deeper than 64, lone surrogates, and anything over the size cap.
+(two parsers would read two values), NaN, Infinity and numbers too large for a float,
+integers of more than 19 digits, nesting deeper than 64, lone surrogates, and anything over the size cap.
 """
 
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
 from layersmith.errors import DocumentError, LayersmithError, one_line
 
-__all__ = ["MAX_DOCUMENT", "decode", "encode", "typed"]
+__all__ = ["MAX_DOCUMENT", "decode", "encode", "refuse_twins", "typed"]
 
 MAX_DOCUMENT: Final = 4 * 1024 * 1024
 _MAX_DIGITS = 19
@@ -61,6 +62,25 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value, enc_hook=_enc_hook)
 
 
+def refuse_twins(value: Any, what: str, free: frozenset[str]) -> None:
+    """Refuse an object with two keys that differ in case only, which Go takes for one.
+
+    The objects under the keys `free` (in lower case) are maps: their keys are data.
+    Raises :class:`DocumentError`.
+    """
+    todo = [value]
+    while todo:
+        here = todo.pop()
+        if isinstance(here, dict):
+            folded = {key.casefold(): key for key in here}
+            if len(folded) != len(here):
+                twin = next(key for key in here if folded[key.casefold()] != key)
+                raise DocumentError(f"{what}: the key {one_line(twin, 60)!r} in two spellings")
+            todo += [child for key, child in here.items() if key.casefold() not in free]
+        elif isinstance(here, list):
+            todo += here
+
+
 def _dec_hook(kind: type[Any], value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
@@ -91,12 +111,23 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _fraction(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError(f"the number {one_line(text, 30)} is too large")
+    return value
+
+
 def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_constant, strict=True
+    object_pairs_hook=_pairs,
+    parse_int=_integer,
+    parse_float=_fraction,
+    parse_constant=_constant,
+    strict=True,
 )
 
 
