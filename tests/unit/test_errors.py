@@ -67,7 +67,7 @@ def test_a_closure_error_says_all_problems() -> None:
 def test_every_error_has_the_exit_code_that_the_drawing_says() -> None:
     codes: dict[str, int] = {}
     for line in (errors.__doc__ or "").splitlines():
-        names, _, rest = line.partition("   ")
+        rest = line.partition("   ")[2]
         words = [w.strip(" │├─└,") for w in line.split("  ") if w.strip(" │├─└")]
         for word in words[:1]:
             for name in word.split(", "):

@@ -107,10 +107,8 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         """Check embedded content: others may take it for what the digest names."""
         if self.data:
             content = base64.b64decode(self.data, validate=True)
-            if (
-                len(content) != self.size
-                or Digest.of(content, self.digest.algorithm) != self.digest
-            ):
+            digest = Digest.of(content, self.digest.algorithm)
+            if len(content) != self.size or digest != self.digest:
                 raise ValueError("`data` is not what digest and size say")
 
     def __str__(self) -> str:

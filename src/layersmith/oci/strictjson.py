@@ -2,7 +2,8 @@
 
 Refused here, before any schema is looked at: text that is not UTF-8, duplicate keys
 (two parsers would read two values), NaN, Infinity and numbers too large for a float,
-integers of more than 19 digits, nesting deeper than 64, lone surrogates, and anything over the size cap.
+integers of more than 19 digits, nesting deeper than 64, lone surrogates, and anything
+over the size cap.
 """
 
 from __future__ import annotations
