@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -124,6 +125,7 @@ class FakeRegistry:
         self.log: list[Request] = []
         self.connections_made = self.sessions_opened = 0
         self._rules: list[_Rule] = []
+        self._pauses: list[tuple[re.Pattern[str], float]] = []
         self._lock = threading.Lock()
         self._server = _Server(self)
         if tls:
@@ -170,6 +172,10 @@ class FakeRegistry:
         """Close every open connection, as a server does after its keep-alive time."""
         self._server.hang_up()
 
+    def pause(self, path: str, seconds: float) -> None:
+        """Let every request whose path matches wait before it is answered."""
+        self._pauses.append((re.compile(path), seconds))
+
     def revoke(self) -> None:
         """Forget every token, as when they expire."""
         self.granted.clear()
@@ -182,6 +188,7 @@ class FakeRegistry:
 
     def answer(self, request: Request) -> tuple[Reply, Drop | None]:
         """Return what goes out, and how it breaks if it does."""
+        time.sleep(sum(s for path, s in self._pauses if path.search(request.target)))
         with self._lock:
             self.log.append(request)
             rule = next((r for r in self._rules if r.fits(request)), None)
@@ -290,6 +297,10 @@ class FakeRegistry:
         self.uploads[session] = repository
         path = f"/v2/{repository}/blobs/uploads/{session}?_state=a%2Bb&empty=&_state=c"
         return Reply(202, {"Location": self.location(path)})
+
+    def _uploads_delete(self, _request: Request, _repository: str, name: str) -> Reply:
+        found = self.uploads.pop(name, None)
+        return Reply(204) if found else error(404, "BLOB_UPLOAD_UNKNOWN")
 
     def _uploads_put(self, request: Request, repository: str, name: str) -> Reply:
         if self.uploads.pop(name, None) != repository:

@@ -22,9 +22,11 @@ from layersmith.stores.registry_urls import without_secrets
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["bounded_body", "discard", "error_of", "is_temporary"]
+__all__ = ["bounded_body", "content_length", "discard", "error_of", "is_temporary"]
 
 _TRANSIENT: Final = frozenset({408, 425, 429})
+_RECOVERABLE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
+_TOO_MANY: Final = "the registry limits requests: wait, or log in if you have not"
 _SHOWN: Final = 300
 
 
@@ -52,6 +54,12 @@ def bounded_body(response: requests.Response, limit: int) -> bytes:
         response.close()
 
 
+def content_length(response: requests.Response) -> int | None:
+    """Return the Content-Length, if there is a sensible one."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
 def discard(response: requests.Response, limit: int) -> None:
     """Finish with a small body, so that its connection can serve again."""
     bounded_body(response, limit)
@@ -70,7 +78,7 @@ def error_of(
     code, text = _details(bounded_body(response, limit))
     shown = one_line(without_secrets(text, secrets), _SHOWN)
     message = f"{what}: the registry answers {status}" + (f": {shown}" if shown else "")
-    if status == 404:
+    if status == 404 and code not in _RECOVERABLE:
         return NotFound(message, hint=hint or "check the name and the tag")
     if status in (401, 403):
         return Unauthorized(message, hint=hint or "check the credentials and what they allow")
@@ -78,8 +86,8 @@ def error_of(
         message,
         status=status,
         code=one_line(code, 60),
-        temporary=is_temporary(status),
-        hint=hint,
+        temporary=is_temporary(status) or code in _RECOVERABLE,
+        hint=hint or (_TOO_MANY if status == 429 else ""),
     )
 
 

@@ -21,6 +21,7 @@ from layersmith.errors import (
 from layersmith.oci.content import is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from layersmith.stores.registry_answers import content_length
 from layersmith.stores.transport import wire_error
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def described(response: requests.Response, wanted: Digest | None, what: str) -> 
     Raises :class:`DigestMismatch` if it is not for the digest that was `wanted`.
     """
     media_type = media_type_of(response)
-    length = response.headers.get("Content-Length", "")
-    if media_type not in DOCUMENT_TYPES or not length.isdecimal():
+    length = content_length(response)
+    if media_type not in DOCUMENT_TYPES or length is None:
         return None
     try:
         digest = Digest(response.headers.get("Docker-Content-Digest", ""))
@@ -113,7 +114,7 @@ def described(response: requests.Response, wanted: Digest | None, what: str) -> 
         return None
     if wanted is not None:
         check_digest(digest, wanted, what)
-    return Descriptor(media_type=media_type, digest=wanted or digest, size=int(length))
+    return Descriptor(media_type=media_type, digest=wanted or digest, size=length)
 
 
 def read_manifest(
@@ -140,7 +141,10 @@ def read_manifest(
         check_digest(said, digest, what)
     media_type = media_type_of(response)
     if media_type not in DOCUMENT_TYPES:
-        raise DocumentError(f"{what}: {one_line(media_type, 80) or 'no type'} is not an image's")
+        raise DocumentError(
+            f"{what}: {one_line(media_type, 80) or 'no type'} is not an image's",
+            hint="is this a registry? (images of Docker's schema 1 are not read)",
+        )
     return Descriptor(media_type=media_type, digest=digest, size=len(raw)), raw
 
 
@@ -169,9 +173,9 @@ def check_answer(response: requests.Response, descriptor: Descriptor, what: str)
     media_type = media_type_of(response)
     if media_type in DOCUMENT_TYPES and is_manifest(descriptor):
         _check_type(media_type, descriptor, what)
-    length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) != descriptor.size:
-        raise SizeMismatch(what, expected=descriptor.size, got=int(length))
+    length = content_length(response)
+    if length not in (None, descriptor.size):
+        raise SizeMismatch(what, expected=descriptor.size, got=length or 0)
 
 
 def _check_type(media_type: str, descriptor: Descriptor, what: str) -> None:

@@ -11,11 +11,19 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from layersmith.errors import DocumentError, NotFound, Unauthorized
+from layersmith.errors import (
+    DocumentError,
+    InvalidReference,
+    NotFound,
+    RegistryError,
+    Unauthorized,
+    one_line,
+)
 from layersmith.oci.content import VerifiedReader, is_manifest
 from layersmith.oci.digest import Digest
+from layersmith.oci.reference import valid_tag
 from layersmith.stores.auth import repository_scopes
-from layersmith.stores.registry_answers import discard
+from layersmith.stores.registry_answers import content_length, discard
 from layersmith.stores.registry_client import Place
 from layersmith.stores.registry_download import (
     DOCUMENT_TYPES,
@@ -83,7 +91,7 @@ class RegistryRepository:
         """
         url = self._client.url(self._place.manifest_url(identifier))
         what = f"{self._name}: resolving {identifier}"
-        wanted = Digest(identifier) if ":" in identifier else None
+        wanted = None if valid_tag(identifier) else Digest(identifier)
         response = self._ask("HEAD", url, _ACCEPT)
         discard(response, self._client.limits.error_body)
         if response.status_code in _NO_HEAD:
@@ -126,8 +134,7 @@ class RegistryRepository:
             return False
         if response.status_code != 200:
             raise self._client.refusal(response, f"{self._name}: looking for {descriptor.digest}")
-        length = response.headers.get("Content-Length", "")
-        return not length.isdecimal() or int(length) == descriptor.size
+        return content_length(response) in (None, descriptor.size)
 
     def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
         """Take a blob over from `origin`'s repository, if it is at the same endpoint.
@@ -147,8 +154,12 @@ class RegistryRepository:
         scopes = self._push | repository_scopes(source, "pull")
         try:
             location = start_upload(self._client, url, scopes, what)
-        except Unauthorized:  # perhaps for the other repository: the upload will tell
+        except (NotFound, Unauthorized):  # perhaps the other repository: the upload will tell
             return False
+        except RegistryError as error:
+            if 400 <= error.status < 500 and not error.temporary:
+                return False
+            raise
         if location:
             self._sessions[descriptor.digest] = location
             return False
@@ -173,6 +184,8 @@ class RegistryRepository:
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that was put here or is here."""
+        if not valid_tag(name):
+            raise InvalidReference(f"{one_line(name, 140)!r} is not a tag")
         with self.open(descriptor) as stream:
             raw = stream.read()
         self._put_document(name, raw, descriptor)
@@ -181,11 +194,15 @@ class RegistryRepository:
         """Tell whether the tag stands for just this manifest: one HEAD."""
         try:
             return self.resolve(name).digest == descriptor.digest
-        except NotFound:
+        except (NotFound, Unauthorized):  # the put that follows will tell why
             return False
 
     def abandon(self) -> None:
-        """Leave untagged content to the registry's garbage collection."""
+        """Cancel upload sessions; what was put is for the registry's garbage collection."""
+        while self._sessions:
+            _, location = self._sessions.popitem()
+            response = self._client.do_request(location, "DELETE", scopes=self._push)
+            discard(response, self._client.limits.error_body)
 
     def _check_size(self, descriptor: Descriptor) -> None:
         limit = self._client.limits.document

@@ -74,7 +74,7 @@ def start_upload(client: RegistryClient, url: str, scopes: Scopes, what: str) ->
     """
     response: requests.Response = client.do_request(url, "POST", scopes=scopes)
     if response.status_code not in (201, 202):
-        raise client.refusal(response, what)
+        raise client.refusal(response, what, missing="the repository may have to be made first")
     location = response.headers.get("Location", "")
     discard(response, client.limits.error_body)
     if response.status_code == 201:

@@ -14,9 +14,11 @@ from __future__ import annotations
 import re
 import threading
 import time
+from concurrent.futures import Future
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from layersmith.errors import DocumentError, RegistryError, Unauthorized
+from layersmith.errors import DocumentError, LayersmithError, RegistryError, Unauthorized
 from layersmith.oci.strictjson import decode
 from layersmith.stores.auth import Scopes, TokenService, parse_challenges, parse_scopes
 from layersmith.stores.credentials import Credential, login_name, stored_credential
@@ -59,7 +61,7 @@ class Authorizer:
         self._origin = Origin.of(endpoint.origin)
         self._transport = transport
         self._lock = threading.Lock()
-        self._fetching: dict[_Key, threading.Lock] = {}
+        self._pending: dict[_Key, Future[str]] = {}
         self._tokens: dict[_Key, _Token] = {}
         self._wanted: TokenService | str | None = None
         self._credential: Credential | None = None
@@ -125,31 +127,43 @@ class Authorizer:
             return frozenset(tokens | (self._credential.secrets if self._credential else set()))
 
     def _token(self, key: _Key, rejected: str) -> str:
-        """Return a token that covers `key` and is not `rejected`; one thread fetches it."""
-        if found := self._find(key, rejected):
-            return found
+        """Return a token that covers `key` and is not `rejected`.
+
+        One thread fetches it; the others wait for what comes of that, be it an error.
+        """
         with self._lock:
-            fetching = self._fetching.setdefault(key, threading.Lock())
-        with fetching:
             if found := self._find(key, rejected):
                 return found
+            pending = self._pending.get(key)
+            if mine := pending is None:
+                pending = self._pending[key] = Future()
+        if not mine:
+            return _outcome(pending)
+        try:
             token = self._fetch(key)
             with self._lock:
                 self._tokens[key] = token
-            return token.text
+            pending.set_result(token.text)
+        except BaseException as error:
+            pending.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._pending[key]
+        return token.text
 
     def _find(self, key: _Key, rejected: str) -> str | None:
+        """Return a kept token that serves; forget those that no longer do."""
         now = time.monotonic()
-        with self._lock:
-            stale = [k for k, t in self._tokens.items() if t.until <= now or t.text == rejected]
-            for old in stale:
-                del self._tokens[old]
-            fitting = (
-                token.text
-                for have, token in self._tokens.items()
-                if have.service == key.service and have.scopes >= key.scopes
-            )
-            return next(fitting, None)
+        stale = [k for k, t in self._tokens.items() if t.until <= now or t.text == rejected]
+        for old in stale:
+            del self._tokens[old]
+        fitting = (
+            token.text
+            for have, token in self._tokens.items()
+            if have.service == key.service and have.scopes >= key.scopes
+        )
+        return next(fitting, None)
 
     def _fetch(self, key: _Key) -> _Token:
         """Ask the realm (GET, as every registry's token server understands)."""
@@ -173,6 +187,14 @@ class Authorizer:
         except DocumentError as error:
             raise RegistryError(f"{error.message}: not a token") from None
         return _parsed(value, asked, what)
+
+
+def _outcome(pending: Future[str]) -> str:
+    """Wait for another thread's token; its error becomes one of our own."""
+    try:
+        return pending.result()
+    except LayersmithError as error:
+        raise copy(error) from None
 
 
 def _parsed(value: Any, asked: float, what: str) -> _Token:

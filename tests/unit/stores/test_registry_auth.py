@@ -152,6 +152,26 @@ def test_many_threads_cause_one_token_request(registries: Registries) -> None:
         assert fake.counts()["GET /token"] == 1
 
 
+def test_many_threads_share_one_refusal(registries: Registries) -> None:
+    with filled(FakeRegistry(tokens=True)) as fake:
+        repository = open_(registries, fake)
+        fake.pause("/token", 0.2)
+        fake.once("GET", "/token", error(500, "UNKNOWN"))
+        together = threading.Barrier(8)
+
+        def resolve(_: int) -> LayersmithError:
+            together.wait()
+            with pytest.raises(RegistryError) as caught:
+                repository.resolve("1")
+            return caught.value
+
+        with ThreadPoolExecutor(8) as pool:
+            errors = list(pool.map(resolve, range(8)))
+        assert len({id(error) for error in errors}) == 8
+        assert len({str(error) for error in errors}) == 1
+        assert fake.counts()["GET /token"] == 1
+
+
 def test_each_repository_gets_its_own_token(registries: Registries) -> None:
     with filled(FakeRegistry(tokens=True), "a", "b") as fake:
         for name in ("a", "b", "a", "b"):

@@ -84,8 +84,9 @@ def test_a_tag_is_resolved_with_one_head(
         lambda reply: reply.header("Docker-Content-Digest", None),
         lambda reply: reply.header("Docker-Content-Digest", "md5:abc"),
         lambda reply: reply.header("Content-Type", "text/plain"),
+        lambda reply: Reply(200, {**reply.headers, "Content-Length": "9" * 5000}, b"", -1),
     ],
-    ids=["405", "501", "no digest", "bad digest", "other type"],
+    ids=["405", "501", "no digest", "bad digest", "other type", "huge length"],
 )
 def test_where_head_is_not_enough_get_is_and_its_bytes_are_kept(
     fake: FakeRegistry, repository: RegistryRepository, action: Reply

@@ -12,6 +12,7 @@ from tests.fakes.registry import Drop, FakeRegistry, Reply, error
 from layersmith.errors import (
     DigestMismatch,
     DocumentError,
+    InvalidInput,
     LayersmithError,
     NotFound,
     RegistryError,
@@ -156,7 +157,8 @@ def test_a_location_that_looks_like_another_host_stays_here(
 @pytest.mark.parametrize(
     ("action", "kind"),
     [
-        (error(404, "BLOB_UPLOAD_UNKNOWN"), LayersmithError),
+        (error(404, "BLOB_UPLOAD_UNKNOWN"), RegistryError),
+        (error(404, "NAME_UNKNOWN"), NotFound),
         (error(400, "DIGEST_INVALID"), RegistryError),
         (error(413, "SIZE_INVALID"), RegistryError),
         (error(403, "DENIED"), Unauthorized),
@@ -164,7 +166,7 @@ def test_a_location_that_looks_like_another_host_stays_here(
         (lambda r: r.header("Docker-Content-Digest", Digest.of(b"x")), DigestMismatch),
         (lambda r: r.header("Docker-Content-Digest", "x"), RegistryError),
     ],
-    ids=["404", "400", "413", "403", "202", "other digest", "no digest"],
+    ids=["session lost", "404", "400", "413", "403", "202", "other digest", "no digest"],
 )
 def test_only_a_201_for_our_digest_counts(
     fake: FakeRegistry,
@@ -246,6 +248,33 @@ def test_the_session_of_a_refused_mount_is_used(
     assert [r.method for r in fake.log] == ["POST", "PUT", "POST", "PUT"]
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_a_mount_that_is_no_good_falls_back(
+    fake: FakeRegistry, repository: RegistryRepository, status: int
+) -> None:
+    fake.once("POST", "mount=", error(status, "UNSUPPORTED"))
+    assert not repository.mount(descriptor(BLOB), reference(fake, "library/base"))
+
+
+def test_a_mount_that_breaks_is_an_error(
+    fake: FakeRegistry, repository: RegistryRepository
+) -> None:
+    fake.once("POST", "mount=", error(503, "UNAVAILABLE"))
+    with pytest.raises(RegistryError):
+        repository.mount(descriptor(BLOB), reference(fake, "library/base"))
+
+
+def test_abandoning_cancels_the_sessions(
+    fake: FakeRegistry, repository: RegistryRepository
+) -> None:
+    fake.mounts = False
+    assert not repository.mount(descriptor(BLOB), reference(fake, "library/base"))
+    assert fake.uploads
+    repository.abandon()
+    assert not fake.uploads
+    repository.abandon()
+
+
 def test_nothing_is_mounted_from_elsewhere(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
@@ -291,6 +320,18 @@ def test_a_manifest_that_is_there_can_be_tagged(
     fake.add_manifest(REPO, RAW, OCI_MANIFEST, "old")
     repository.tag("new", repository.resolve("old"))
     assert fake.tags[REPO]["new"] == Digest.of(RAW)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "?x", "a" * 129, "sha256:abc"])
+def test_nothing_but_a_tag_reaches_a_url(
+    fake: FakeRegistry, repository: RegistryRepository, name: str
+) -> None:
+    fake.add_manifest(REPO, RAW, OCI_MANIFEST)
+    with pytest.raises(InvalidInput):
+        repository.tag(name, descriptor(RAW, OCI_MANIFEST))
+    with pytest.raises(InvalidInput):
+        repository.resolve(name)
+    assert not fake.log
 
 
 def test_stands_for(repository: RegistryRepository) -> None:
