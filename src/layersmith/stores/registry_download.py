@@ -18,7 +18,7 @@ from layersmith.errors import (
     SizeMismatch,
     one_line,
 )
-from layersmith.oci.content import is_manifest
+from layersmith.oci.content import CHUNK, is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from layersmith.stores.registry_answers import content_length
@@ -75,7 +75,7 @@ class Download:
         """
         try:
             data: bytes = self._response.raw.read(
-                size if size >= 0 else self._client.limits.block, decode_content=False
+                size if size >= 0 else CHUNK, decode_content=False
             )
         except (HTTPError, OSError) as error:
             raise wire_error(error, self._url) from None

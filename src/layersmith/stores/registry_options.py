@@ -33,7 +33,7 @@ class Limits:
     read: float = 30.0
     connections: int = 16
     kept_documents: int = 16 * _KIB * _KIB
-    block: int = 256 * _KIB
+    send_block: int = 32 * _KIB  # must leave within a timeout on the slowest link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

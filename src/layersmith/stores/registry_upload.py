@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from layersmith.oci.content import VerifiedReader
+from layersmith.oci.content import CHUNK, VerifiedReader
 from layersmith.stores.registry_answers import discard
 from layersmith.stores.registry_download import check_digest
 from layersmith.stores.registry_urls import follow
@@ -52,7 +52,7 @@ class UploadBody:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield blocks."""
-        return iter(lambda: self.read(256 * 1024), b"")
+        return iter(lambda: self.read(CHUNK), b"")
 
     def read(self, size: int, /) -> bytes:
         """Return the next block."""

@@ -57,10 +57,10 @@ class _NoAuth(requests.auth.AuthBase):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """A pool whose connections send in large blocks."""
+    """A pool whose connections send in blocks of our size."""
 
     def __init__(self, limits: Limits) -> None:
-        self._block = limits.block
+        self._block = limits.send_block
         super().__init__(pool_connections=8, pool_maxsize=limits.connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:

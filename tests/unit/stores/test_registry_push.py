@@ -90,7 +90,7 @@ def test_a_blob_is_posted_and_put(fake: FakeRegistry, repository: RegistryReposi
     assert sent.headers["content-length"] == str(len(BLOB))
     assert sent.headers["content-type"] == "application/octet-stream"
     assert "transfer-encoding" not in sent.headers
-    assert stream.largest <= 256 * 1024
+    assert stream.largest <= 32 * 1024
 
 
 def test_an_empty_blob(fake: FakeRegistry, repository: RegistryRepository) -> None:
