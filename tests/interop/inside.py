@@ -7,7 +7,13 @@ tried (the builder is asked the same, and its answer is what the result must equ
 import json
 import sys
 
-report = {"version": sys.version.split()[0], "imported": [], "failed": {}}
+imported: list[str] = []
+failed: dict[str, str] = {}
+report: dict[str, object] = {
+    "version": sys.version.split()[0],
+    "imported": imported,
+    "failed": failed,
+}
 
 for name in sorted(sys.stdlib_module_names):
     if name in ("antigravity", "this", "idlelib", "__main__"):
@@ -15,9 +21,9 @@ for name in sorted(sys.stdlib_module_names):
     try:
         __import__(name)
     except BaseException as error:  # an import may do anything
-        report["failed"][name] = f"{type(error).__name__}: {error}"
+        failed[name] = f"{type(error).__name__}: {error}"
     else:
-        report["imported"].append(name)
+        imported.append(name)
 
 
 def tls() -> object:

@@ -10,6 +10,10 @@ from tests.interop.conftest import TARGET, Assembled, layersmith, need
 
 pytestmark = pytest.mark.interop
 
+_CALLS = (
+    "execve,execveat,openat,open,creat,rename,renameat,renameat2,mkdir,mkdirat,"
+    "symlink,symlinkat,mknod,mknodat,link,linkat"
+)
 _EXEC = re.compile(r"\bexecve(?:at)?\(")
 _CREATED = re.compile(r'(?:openat\(\w+, |creat\(|open\()"([^"]+)", [^)]*O_CREAT')
 _RENAMED = re.compile(r'rename(?:at2?)?\(.*"([^"]+)"[^"]*\)\s+=\s+0')
@@ -22,8 +26,7 @@ def test_nothing_is_executed_and_nothing_extracted(
     trace = tmp_path / "trace"
     prefix = (
         need("strace"), "--follow-forks", "--quiet=all", "--string-limit=4096",
-        "--trace=execve,execveat,openat,open,creat,rename,renameat,renameat2,mkdir,mkdirat,"
-        "symlink,symlinkat,mknod,mknodat,link,linkat",
+        f"--trace={_CALLS}",
         f"--output={trace}",
     )  # fmt: skip
     done = layersmith(

@@ -82,7 +82,7 @@ def test_a_blob_that_was_corrupted_in_the_registry(
         )  # fmt: skip
         complains(done, 6, largest.parent.name)
         assert requests.get(f"{running.url}/v2/team/python/tags/list", timeout=5).status_code == 404
-    assert not [path for path in (tmp_path / "cache").rglob(".new-*")]
+    assert list((tmp_path / "cache").rglob(".new-*")) == []
 
 
 def test_an_output_that_cannot_be_written(mirrors: tuple[str, ...], assembled: Assembled) -> None:
@@ -140,11 +140,10 @@ def test_options_that_make_no_sense(
 def old_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base with the C library of Debian 12."""
     apt = PrivateApt("bookworm", ["amd64"])
-    packages = apt.resolve(
-        ["libc6", "libgcc-s1", "libstdc++6", "libssl3", "base-files", "zlib1g"], "amd64"
-    )
+    names = ["libc6", "libgcc-s1", "libstdc++6", "libssl3", "base-files", "zlib1g"]
+    debs = apt.obtain(names, "amd64")
     layout = Layout(tmp_path_factory.mktemp("old") / "cc-debian12")
-    layers = [layout.put_layer(pack(Deb(path).entries)) for path in apt.fetch(packages).values()]
+    layers = [layout.put_layer(pack(Deb(path).entries)) for path in debs.values()]
     image = put_image(
         layout, PLATFORMS[0], layers, config={}, history=[{} for _ in layers], created=CREATED
     )

@@ -117,7 +117,7 @@ def test_it_runs_under_runc_with_its_own_user(bundle_of_root: Path) -> None:
     assert found["person"] == [1000, 1000, "monty", 1000, True]
 
 
-def test_it_runs_for_an_unprivileged_user(assembled: Assembled, tmp_path_factory: Any) -> None:
+def test_it_runs_for_an_unprivileged_user(assembled: Assembled) -> None:
     if os.geteuid() != 0:
         pytest.skip("all tests here run unprivileged already")
     work = Path("/tmp") / f"layersmith-unprivileged-{os.getpid()}"
