@@ -201,6 +201,9 @@ def test_a_version_that_the_base_lacks() -> None:
     assert problem == AbiMismatch(
         "libc.so.6", ("GLIBC_2.38",), sqlite, f"{LIB}/libc.so.6", "GLIBC_2.36"
     )
+    with pytest.raises(ClosureError) as caught:
+        close(builder, base, EXTENSION).check()
+    assert caught.value.hint == "use a builder of the same Debian release as the base"
     assert str(problem) == (
         f"{sqlite} wants GLIBC_2.38 of libc.so.6, but {LIB}/libc.so.6 has GLIBC_2.36 at most"
     )
@@ -236,6 +239,8 @@ def test_a_version_that_the_builders_own_library_lacks() -> None:
 def test_a_base_without_a_loader() -> None:
     builder = world({"bin/x": library(None, "libc.so.6", interpreter=LOADER)})
     result = close(builder, root({"etc/": None}), "bin/x")
+    with pytest.raises(ClosureError, match="is not in the base"):
+        result.check()
     assert result.problems == (MissingInterpreter(LOADER, "bin/x"),)
     assert f"{LIB}/libc.so.6" in paths(result)
 
@@ -408,6 +413,13 @@ def test_a_shared_memory_reads_each_object_once() -> None:
     closure(counted, base, [EXTENSION], objects=objects)
     # The loader and the C library are looked at for their words, nothing else is read.
     assert len(read) <= 2
+
+
+def test_needs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layersmith.analysis.closure.MAX_NEEDS", 5)
+    builder = world({f"{n}.so": library(None, "libc.so.6") for n in range(9)})
+    with pytest.raises(ClosureError, match="more than 5 needs"):
+        close(builder, world({}), *[f"{n}.so" for n in range(9)])
 
 
 def test_many_programs_in_a_long_chain_end() -> None:

@@ -1,6 +1,7 @@
 """Each rule of ld.so(8) by one small root; the interop tests ask the real loader."""
 
 import pytest
+from msgspec import structs
 from tests.build.elf import AARCH64, I386, elf
 from tests.build.tree import Shelf, tree
 from tests.unit.analysis.worlds import (
@@ -16,7 +17,7 @@ from tests.unit.analysis.worlds import (
 
 from layersmith.analysis.closure import load
 from layersmith.analysis.linkmap import link_map
-from layersmith.analysis.loader import Broken, Library, expand, refused_elements
+from layersmith.analysis.loader import Broken, Library, expand, own_directories, refused_elements
 from layersmith.analysis.objects import Objects
 from layersmith.errors import ElfError
 from layersmith.rootfs.tree import Root
@@ -108,6 +109,8 @@ def test_a_token_without_a_value_drops_the_element() -> None:
     assert opened is not None
     owner = load(loader_in(root), opened).objects[0]
     assert expand("/x/$PLATFORM", owner, unknown) is None
+    runner = structs.replace(owner, elf=structs.replace(owner.elf, runpath="/a:/$PLATFORM:/b"))
+    assert own_directories(runner, unknown) == ("/a", "/b")
     assert expand("/x/$LIB", owner, unknown) == "/x/lib/x86_64-linux-gnu"
 
 
@@ -367,6 +370,47 @@ def test_a_chain_of_ten_thousand_is_no_recursion() -> None:
     }
     root = world({**files, "opt/lib10000.so": A})
     assert len(loaded(root, "opt/lib0.so").objects) == 10_001
+
+
+def test_rpaths_of_a_chain_are_searched_from_the_object_up() -> None:
+    root = world(
+        {
+            "app/main": library(None, "liba.so", "libc.so", rpath="/opt/main"),
+            "opt/main/liba.so": library("liba.so", "libb.so", rpath="/opt/a:/opt/main"),
+            "opt/a/libb.so": library("libb.so", "libx.so", "liby.so"),
+            "opt/main/libb.so": B,
+            "opt/main/libx.so": library("libx.so"),
+            "opt/a/liby.so": library("liby.so"),
+            "opt/main/liby.so": library("liby.so", pad=b"main"),
+        }
+    )
+    found = answers(root, "app/main")
+    assert [found[name] for name in ("libb.so", "libx.so", "liby.so")] == [
+        "opt/a/libb.so",
+        "opt/main/libx.so",
+        "opt/a/liby.so",
+    ]
+
+
+def test_rpaths_of_a_chain_are_bounded() -> None:
+    def path(start: int) -> str:
+        return ":".join(f"/opt/{number}" for number in range(start, start + 600))
+
+    root = world(
+        {
+            "main": library(None, "liba.so", rpath=path(0)),
+            "opt/7/liba.so": library("liba.so", "libb.so", rpath=path(600)),
+        }
+    )
+    with pytest.raises(ElfError, match="DT_RPATH of more than"):
+        loaded(root, "main")
+
+
+def test_the_files_looked_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layersmith.analysis.loader.MAX_TRIES", 50)
+    root = world({"main": library(None, *[f"lib{number}.so" for number in range(30)])})
+    with pytest.raises(ElfError, match="more than 50 files"):
+        loaded(root, "main")
 
 
 def test_endless_search_paths_are_refused() -> None:
