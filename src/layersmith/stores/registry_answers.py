@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from urllib3.exceptions import HTTPError
+
 from layersmith.errors import (
     DocumentError,
     LayersmithError,
@@ -22,7 +24,7 @@ from layersmith.stores.registry_urls import without_secrets
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["bounded_body", "content_length", "discard", "error_of", "is_temporary"]
+__all__ = ["bounded_body", "content_length", "discard", "error_of", "is_temporary", "read_whole"]
 
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _RECOVERABLE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
@@ -35,23 +37,32 @@ def is_temporary(status: int) -> bool:
     return status in _TRANSIENT or (status >= 500 and status not in (501, 505))
 
 
-def bounded_body(response: requests.Response, limit: int) -> bytes:
-    """Read at most `limit` bytes as they came and let go of the connection.
+def read_whole(response: requests.Response, limit: int) -> bytes:
+    """Read the body as it came, to its end or to one byte more than `limit`.
 
-    A broken or encoded body reads as empty: it only ever adds to a message.
+    Raises what `urllib3` and sockets raise, also for a body that is cut off: that
+    shows only when one reads on.
     """
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see registry_options
+    pieces, left = [], limit + 1
+    while left and (piece := response.raw.read(left, decode_content=False)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
+
+def bounded_body(response: requests.Response, limit: int) -> bytes:
+    """Read a small body that matters little, and let go of the connection.
+
+    One that is broken, encoded or larger reads as empty: it only adds to a message.
+    """
     try:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            return b""
-        body: bytes = response.raw.read(limit, decode_content=False)
+        body = read_whole(response, limit)
     except (HTTPError, OSError):
         return b""
-    else:
-        return body or b""
     finally:
         response.close()
+    plain = response.headers.get("Content-Encoding", "identity") == "identity"
+    return body if plain and len(body) <= limit else b""
 
 
 def content_length(response: requests.Response) -> int | None:

@@ -21,7 +21,7 @@ from layersmith.errors import (
 from layersmith.oci.content import CHUNK, is_manifest
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
-from layersmith.stores.registry_answers import content_length
+from layersmith.stores.registry_answers import content_length, read_whole
 from layersmith.stores.transport import wire_error
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DOCUMENT_TYPES: Final = INDEX_TYPES | MANIFEST_TYPES
 
-__all__ = ["DOCUMENT_TYPES", "Download", "check_answer", "plain_body"]
+__all__ = ["DOCUMENT_TYPES", "Download", "check_digest", "described", "read_manifest"]
 
 
 class Download:
@@ -108,12 +108,10 @@ def described(response: requests.Response, wanted: Digest | None, what: str) -> 
     length = content_length(response)
     if media_type not in DOCUMENT_TYPES or length is None:
         return None
-    try:
-        digest = Digest(response.headers.get("Docker-Content-Digest", ""))
-    except InvalidDigest:
+    if (digest := digest_of(response)) is None:
         return None
     if wanted is not None:
-        check_digest(digest, wanted, what)
+        check_digest(response, wanted, what)
     return Descriptor(media_type=media_type, digest=wanted or digest, size=length)
 
 
@@ -129,7 +127,7 @@ def read_manifest(
         plain_body(response, what)
         limit = client.limits.document
         try:
-            raw: bytes = response.raw.read(limit + 1, decode_content=False)
+            raw = read_whole(response, limit)
         except (HTTPError, OSError) as error:
             raise wire_error(error, response.url) from None
     if len(raw) > limit:
@@ -137,8 +135,7 @@ def read_manifest(
     digest = Digest.of(raw, wanted.algorithm if wanted else "sha256")
     if wanted not in (None, digest):
         raise DigestMismatch(what, expected=wanted or "", got=digest)
-    if (said := response.headers.get("Docker-Content-Digest")) and said.startswith("sha"):
-        check_digest(said, digest, what)
+    check_digest(response, digest, what)
     media_type = media_type_of(response)
     if media_type not in DOCUMENT_TYPES:
         raise DocumentError(
@@ -167,9 +164,7 @@ def check_answer(response: requests.Response, descriptor: Descriptor, what: str)
 
     Raises :class:`DigestMismatch` or :class:`SizeMismatch`.
     """
-    said = response.headers.get("Docker-Content-Digest")
-    if said is not None:
-        check_digest(said, descriptor.digest, what)
+    check_digest(response, descriptor.digest, what)
     media_type = media_type_of(response)
     if media_type in DOCUMENT_TYPES and is_manifest(descriptor):
         _check_type(media_type, descriptor, what)
@@ -186,11 +181,19 @@ def _check_type(media_type: str, descriptor: Descriptor, what: str) -> None:
         )
 
 
-def check_digest(said: str, expected: Digest, what: str) -> None:
-    """Refuse another digest of the same algorithm; one of another says nothing."""
+def check_digest(response: requests.Response, expected: Digest, what: str) -> None:
+    """Refuse another digest of the same algorithm; any other header says nothing.
+
+    Raises :class:`DigestMismatch`.
+    """
+    said = digest_of(response)
+    if said and said.algorithm == expected.algorithm and said != expected:
+        raise DigestMismatch(f"{what}: Docker-Content-Digest", expected=expected, got=said)
+
+
+def digest_of(response: requests.Response) -> Digest | None:
+    """Return what Docker-Content-Digest says, if it says anything that can be checked."""
     try:
-        got = Digest(said)
+        return Digest(response.headers.get("Docker-Content-Digest", ""))
     except InvalidDigest:
-        raise RegistryError(f"{what}: Docker-Content-Digest is {one_line(said, 100)!r}") from None
-    if got.algorithm == expected.algorithm and got != expected:
-        raise DigestMismatch(f"{what}: Docker-Content-Digest", expected=expected, got=got)
+        return None

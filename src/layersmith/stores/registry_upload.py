@@ -110,7 +110,5 @@ def check_created(
     """Take a 201 only if it is for our digest; raises for every other answer."""
     if response.status_code not in _CREATED:
         raise client.refusal(response, what)
-    said = response.headers.get("Docker-Content-Digest")
     discard(response, client.limits.error_body)
-    if said is not None:
-        check_digest(said, descriptor.digest, what)
+    check_digest(response, descriptor.digest, what)

@@ -80,8 +80,8 @@ def follow(base: str, target: str, registry: Origin, what: str) -> str:
 def check_realm(realm: str, registry: Origin) -> str:
     """Return the URL of a token server that `registry`'s challenge names.
 
-    Credentials go there, so besides what :func:`follow` refuses, a private address
-    that is not the registry's own is refused too.
+    Credentials go there, so more is refused than by :func:`follow`: a private address
+    that is not the registry's own, and plain HTTP from our machine to another.
 
     Raises :class:`RegistryError`.
     """
@@ -89,11 +89,13 @@ def check_realm(realm: str, registry: Origin) -> str:
     if "://" not in realm:
         raise _forbidden(what, realm, "is not a URL")
     url = follow(realm, realm, registry, what)
-    host = Origin.of(url).host
-    address = _address(host)
-    ours = host == registry.host or (Origin.of(url).is_loopback and registry.is_loopback)
+    origin = Origin.of(url)
+    address = _address(origin.host)
+    ours = origin.host == registry.host or (origin.is_loopback and registry.is_loopback)
     if address is not None and not ours and not address.is_global:
         raise _forbidden(what, url, "has a private address")
+    if origin.scheme == "http" and registry.is_loopback and not ours:
+        raise _forbidden(what, url, "leaves this machine without TLS")
     return url
 
 

@@ -181,7 +181,7 @@ class Authorizer:
             status = response.status_code
             raise RegistryError(error.message, status=status, temporary=is_temporary(status))
         limit = self._transport.limits.token
-        body = bounded_body(response, limit + 1)
+        body = bounded_body(response, limit)
         try:
             value = decode(body, what, limit=limit)
         except DocumentError as error:

@@ -52,7 +52,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 @pytest.fixture
-def registries(config: Config) -> Iterator[Registries]:  # noqa: ARG001
+def registries(config: Config) -> Iterator[Registries]:
     with Registries() as opened:
         yield opened
 
@@ -186,6 +186,18 @@ def test_a_revoked_token_is_renewed_once(registries: Registries) -> None:
         fake.revoke()
         repository.resolve("1")
         assert fake.counts()["GET /token"] == 2
+
+
+def test_a_token_revoked_in_the_middle_of_an_upload_is_a_temporary_error(
+    config: Config, registries: Registries
+) -> None:
+    with filled(FakeRegistry(tokens=True, basic=(USER, PASSWORD))) as fake:
+        config.log_in(fake.host)
+        challenge = {"WWW-Authenticate": f'Bearer realm="{fake.url}/token"'}
+        fake.once("PUT", "uploads", error(401, "UNAUTHORIZED", **challenge))
+        with pytest.raises(RegistryError, match="middle of an upload") as caught:
+            open_(registries, fake).put(descriptor(b"new"), io.BytesIO(b"new"))
+        assert caught.value.temporary
 
 
 def test_a_short_lived_token_is_not_used_past_its_life(
@@ -442,6 +454,9 @@ def test_oras_own_transfers_are_closed(registries: Registries) -> None:
             with pytest.raises(NotImplementedError):
                 getattr(client, name)("x")
         assert str(client) == "[oras-client]"
+        place = client.get_container("docker.io/team/app:1")
+        assert client.get_container(place) is place
+        assert client.url(place.tags_url()) == f"{fake.url}/v2/team/app/tags/list"
 
 
 def test_a_broken_config_is_the_users_to_mend(tmp_path: Path, registries: Registries) -> None:

@@ -119,6 +119,10 @@ def test_a_private_registry_may_be_its_own_token_server() -> None:
     assert check_realm("http://localhost:5001/token", LOCAL)
     with pytest.raises(RegistryError):
         check_realm("https://10.0.0.2/token", registry)
+    with pytest.raises(RegistryError, match="without TLS"):
+        check_realm("http://auth.example/token", LOCAL)
+    assert check_realm("https://auth.example/token", LOCAL)
+    assert check_realm("http://auth.example/token", Origin.of("http://r.example"))
 
 
 def test_origins_are_scheme_host_and_port() -> None:
