@@ -12,9 +12,8 @@ has other builds of a shipped library they are shipped with it, as they would be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
@@ -23,13 +22,9 @@ from layersmith.analysis.ldconf import conf_for, configured, directories_in
 from layersmith.analysis.ldindex import read_index
 from layersmith.analysis.linkmap import link_map
 from layersmith.analysis.loader import How, Library, Loader, as_library
+from layersmith.analysis.needs import Closure, Provided, Reason, Shipped, Unresolved
 from layersmith.analysis.objects import Objects, find_directory
-from layersmith.analysis.problems import (
-    AbiMismatch,
-    MissingInterpreter,
-    MissingLibrary,
-    problems_of,
-)
+from layersmith.analysis.problems import MissingInterpreter, MissingLibrary, problems_of
 from layersmith.errors import ClosureError
 from layersmith.rootfs.entries import Symlink
 
@@ -55,65 +50,6 @@ __all__ = [
 ]
 
 MAX_NEEDS: Final = 500_000  # of all programs together; a large application has 10^5
-
-
-class Reason(NamedTuple):
-    """Why a library is shipped: `wanted_by` asks for it as `soname`."""
-
-    wanted_by: str
-    soname: str
-
-    def __str__(self) -> str:
-        """Say it in words."""
-        return f"needed by {self.wanted_by} as {self.soname}"
-
-
-class Shipped(NamedTuple):
-    """A file of the builder to ship, with the symbolic links to it that the base lacks."""
-
-    path: str
-    links: tuple[str, ...]
-    reasons: tuple[Reason, ...]
-
-
-class Provided(NamedTuple):
-    """A need that the base meets."""
-
-    soname: str
-    path: str
-    wanted_by: tuple[str, ...]
-
-
-class Unresolved(NamedTuple):
-    """A need that nothing meets and that was expected, or allowed, to be so."""
-
-    soname: str
-    wanted_by: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """What the roots need, sorted; paths are canonical and relative to the root.
-
-    `links` are all symbolic links to ship, those to roots included; `conf_directories`
-    those where libraries are only found if the image's ld.so.conf names them.
-    """
-
-    shipped: tuple[Shipped, ...]
-    provided: tuple[Provided, ...]
-    unresolved: tuple[Unresolved, ...]
-    conf_directories: tuple[str, ...]
-    links: tuple[str, ...]
-    problems: tuple[Problem, ...]
-
-    def check(self) -> None:
-        """Raise all problems together, if there are any."""
-        if self.problems:
-            raise ClosureError(
-                "the libraries do not fit together",
-                problems=tuple(str(problem) for problem in self.problems),
-                hint=_hint(self.problems),
-            )
 
 
 def closure(
@@ -339,11 +275,3 @@ def _accepts(accepted: Collection[str], soname: str) -> bool:
 
 def _is_accepted(problem: Problem, accepted: Collection[str]) -> bool:
     return isinstance(problem, MissingLibrary) and _accepts(accepted, problem.soname)
-
-
-def _hint(problems: Sequence[Problem]) -> str:
-    if any(isinstance(problem, AbiMismatch) for problem in problems):
-        return "use a builder of the same Debian release as the base"
-    if any(isinstance(problem, MissingLibrary) for problem in problems):
-        return "if it is right that a library is absent: --allow-unresolved SONAME"
-    return ""

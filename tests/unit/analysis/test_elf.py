@@ -14,12 +14,12 @@ from layersmith.analysis.elf import (
     MAX_DYNAMIC,
     MAX_PHDRS,
     MAX_SEARCH_PATH,
-    MAX_STRING,
     ElfFile,
     Machine,
     VersionNeed,
     read_elf,
 )
+from layersmith.analysis.elfimage import MAX_STRING
 from layersmith.errors import ElfError
 
 WHOLE = {
