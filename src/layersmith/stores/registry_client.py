@@ -19,6 +19,7 @@ import oras.provider
 from layersmith.errors import RegistryError
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry_answers import discard, error_of
+from layersmith.stores.registry_options import HUB_HOST
 from layersmith.stores.registry_urls import Origin, follow
 from layersmith.stores.tokens import Authorizer
 from layersmith.stores.transport import Transport, rewound
@@ -68,6 +69,11 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
     @session.setter
     def session(self, made: requests.Session) -> None:
         made.close()  # oras makes one for all threads: it is not used
+
+    @property
+    def is_hub(self) -> bool:
+        """Tell whether this is Docker Hub, whose host is not the registry's name."""
+        return self.endpoint.host == HUB_HOST
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Endpoint", "Limits", "RegistryOptions", "endpoint_for"]
+__all__ = ["HUB_HOST", "Endpoint", "Limits", "RegistryOptions", "endpoint_for"]
 
-_HUB_HOST: Final = "registry-1.docker.io"
+HUB_HOST: Final = "registry-1.docker.io"
 _KIB: Final = 1024
 
 
@@ -78,7 +78,7 @@ def endpoint_for(registry: str, mirrors: Mapping[str, str], plain_http: frozense
         host, prefix = _mirror(registry, mirror)
     plain = is_loopback(host.lower()) or host in plain_http
     if host == DOCKER_HUB:
-        host = _HUB_HOST
+        host = HUB_HOST
     return Endpoint(host.lower(), prefix, plain)
 
 

@@ -67,6 +67,8 @@ class RegistryRepository:
         self._push = repository_scopes(self._path, "pull", "push")
         self._place = Place(client.endpoint.host, self._path)
         self._name = reference.name
+        mirrored = self._name != f"{client.endpoint.host}/{self._path}" and not client.is_hub
+        self._where = f"{self._name} (at {client.endpoint.origin})" if mirrored else self._name
         self._progress = progress
         self._documents = _Documents(client.limits.kept_documents)
         self._sessions: dict[Digest, str] = {}
@@ -90,7 +92,7 @@ class RegistryRepository:
         Raises :class:`NotFound`, :class:`Unauthorized` or :class:`RegistryError`.
         """
         url = self._client.url(self._place.manifest_url(identifier))
-        what = f"{self._name}: resolving {identifier}"
+        what = f"{self._where}: resolving {identifier}"
         wanted = None if valid_tag(identifier) else Digest(identifier)
         response = self._ask("HEAD", url, _ACCEPT)
         discard(response, self._client.limits.error_body)
@@ -108,19 +110,19 @@ class RegistryRepository:
             self._check_size(descriptor)
         kept = self._documents.get(descriptor.digest)
         if kept is not None:
-            yield VerifiedReader(io.BytesIO(kept), descriptor, self._name)
+            yield VerifiedReader(io.BytesIO(kept), descriptor, self._where)
             return
 
         with Download(
             self._client,
             self._content_url(descriptor),
             descriptor,
-            where=self._name,
+            where=self._where,
             accept=descriptor.media_type if is_manifest(descriptor) else "*/*",
             scopes=self._pull,
             progress=self._progress,
         ) as download:
-            yield VerifiedReader(download, descriptor, self._name)
+            yield VerifiedReader(download, descriptor, self._where)
 
     def has(self, descriptor: Descriptor) -> bool:
         """Tell whether the registry has the content, by HEAD."""
@@ -133,7 +135,7 @@ class RegistryRepository:
         if response.status_code == 404:
             return False
         if response.status_code != 200:
-            raise self._client.refusal(response, f"{self._name}: looking for {descriptor.digest}")
+            raise self._client.refusal(response, f"{self._where}: looking for {descriptor.digest}")
         return content_length(response) in (None, descriptor.size)
 
     def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
@@ -150,7 +152,7 @@ class RegistryRepository:
             return self.has(descriptor)
         base = self._client.url(self._place.upload_blob_url())
         url = f"{base}?mount={descriptor.digest}&from={source}"
-        what = f"{self._name}: mounting {descriptor.digest}"
+        what = f"{self._where}: mounting {descriptor.digest}"
         scopes = self._push | repository_scopes(source, "pull")
         try:
             location = start_upload(self._client, url, scopes, what)
@@ -169,17 +171,17 @@ class RegistryRepository:
         """Store a blob or a manifest; nothing is visible unless all of it verified."""
         if is_manifest(descriptor):
             self._check_size(descriptor)
-            raw = VerifiedReader(stream, descriptor, self._name).read()
+            raw = VerifiedReader(stream, descriptor, self._where).read()
             self._put_document(descriptor.digest, raw, descriptor)
             self._documents.keep(descriptor.digest, raw)
             return
 
-        what = f"{self._name}: uploading {descriptor.digest}"
+        what = f"{self._where}: uploading {descriptor.digest}"
         location = self._sessions.pop(descriptor.digest, "")
         if not location:
             url = self._client.url(self._place.upload_blob_url())
             location = start_upload(self._client, url, self._push, what)
-        body = UploadBody(stream, descriptor, self._name, self._progress)
+        body = UploadBody(stream, descriptor, self._where, self._progress)
         upload(self._client, location, body, descriptor, self._push, what)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
@@ -208,7 +210,7 @@ class RegistryRepository:
         limit = self._client.limits.document
         if descriptor.size > limit:
             raise DocumentError(
-                f"{self._name}: {descriptor.digest} is said to be {descriptor.size} bytes, "
+                f"{self._where}: {descriptor.digest} is said to be {descriptor.size} bytes, "
                 f"manifests are at most {limit}"
             )
 
@@ -221,7 +223,7 @@ class RegistryRepository:
         url = self._client.url(self._place.manifest_url(identifier))
         headers = {"Content-Type": descriptor.media_type}
         response = self._client.do_request(url, "PUT", data=raw, headers=headers, scopes=self._push)
-        what = f"{self._name}: writing the manifest {identifier}"
+        what = f"{self._where}: writing the manifest {identifier}"
         check_created(self._client, response, descriptor, what)
 
     def _ask(self, method: str, url: str, accept: str) -> requests.Response:

@@ -368,6 +368,8 @@ def test_a_mirror_is_asked_in_the_registrys_place(fake: FakeRegistry) -> None:
         repository = registries.repository(Reference.parse("python:3"))
         assert read_document(repository, repository.resolve("3")) == RAW
         assert repository.name == "docker.io/library/python"
+        with pytest.raises(NotFound, match=rf"docker\.io/library/python \(at {fake.url}\)"):
+            repository.resolve("4")
     assert {request.path.rpartition("/")[0] for request in fake.log} == {
         "/v2/hub/library/python/manifests"
     }
