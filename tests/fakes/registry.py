@@ -11,20 +11,18 @@ import base64
 import hashlib
 import json
 import re
-import socket
-import struct
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
+
+from tests.fakes.wire import Drop, Reply, Request, Server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = ["Drop", "FakeRegistry", "Reply", "Request", "digest_of", "error"]
 
@@ -32,51 +30,6 @@ __all__ = ["Drop", "FakeRegistry", "Reply", "Request", "digest_of", "error"]
 def digest_of(data: bytes) -> str:
     """Return the sha256 digest of `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What came in: enough to assert on."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    @property
-    def path(self) -> str:
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> dict[str, list[str]]:
-        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
-
-    @property
-    def authorization(self) -> str:
-        return self.headers.get("authorization", "")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes out; `length` overrides Content-Length, -1 leaves it out and closes."""
-
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    length: int | None = None
-
-    def header(self, name: str, value: str | None) -> Reply:
-        """Return the reply with one header set, or left out."""
-        rest = {k: v for k, v in self.headers.items() if k != name}
-        return replace(self, headers=rest if value is None else {**rest, name: value})
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Break the connection: before the answer, or `after` bytes of its body."""
-
-    after: int | None = None
-    reset: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +76,11 @@ class FakeRegistry:
         self.redirect_blobs = ""
         self.location: Callable[[str], str] = str
         self.log: list[Request] = []
-        self.connections_made = self.sessions_opened = 0
+        self.sessions_opened = 0
         self._rules: list[_Rule] = []
         self._pauses: list[tuple[re.Pattern[str], float]] = []
         self._lock = threading.Lock()
-        self._server = _Server(self)
+        self._server = Server(self.answer)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
@@ -167,6 +120,10 @@ class FakeRegistry:
     ) -> None:
         """Let `action` befall the next `times` requests whose method and path match."""
         self._rules += [_Rule(method, re.compile(path), action) for _ in range(times)]
+
+    @property
+    def connections_made(self) -> int:
+        return self._server.connections_made
 
     def close_idle(self) -> None:
         """Close every open connection, as a server does after its keep-alive time."""
@@ -326,84 +283,3 @@ def _kind(path: str) -> str:
 
 def _basic(pair: tuple[str, str]) -> str:
     return f"Basic {base64.b64encode(':'.join(pair).encode()).decode()}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-        self.server.registry.connections_made += 1
-
-    def finish(self) -> None:
-        self.server.connections.discard(self.connection)
-        with suppress(OSError):
-            super().finish()
-
-    def handle(self) -> None:
-        with suppress(OSError):
-            super().handle()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: `FakeRegistry.log` has it."""
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        reply, drop = self.server.registry.answer(Request(self.command, self.path, headers, body))
-        if drop and drop.after is None:
-            return self._break(drop)
-        self.send_response_only(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        length = len(reply.body) if reply.length is None else reply.length
-        if length >= 0:
-            self.send_header("Content-Length", str(length))
-        else:
-            self.close_connection = True
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply.body[: drop.after if drop else None])
-        self.wfile.flush()
-        if drop:
-            self._break(drop)
-        elif length > len(reply.body) and self.command != "HEAD":
-            self._break(Drop())
-        return None
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
-
-    def _break(self, drop: Drop) -> None:
-        """End the connection: politely, or with a reset (linger 0)."""
-        self.close_connection = True
-        if drop.reset:
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.connection.close()
-        else:
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def __init__(self, registry: FakeRegistry) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.registry = registry
-        self.connections: set[socket.socket] = set()
-
-    def hang_up(self) -> None:
-        """Close every open connection."""
-        for connection in list(self.connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that went away is part of the tests."""

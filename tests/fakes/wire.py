@@ -1,0 +1,143 @@
+"""A threaded HTTP server that can also misbehave, for fakes that need real sockets."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Drop", "Reply", "Request", "Server"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in: enough to assert on."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get("authorization", "")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes out; `length` overrides Content-Length, -1 leaves it out and closes."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    length: int | None = None
+
+    def header(self, name: str, value: str | None) -> Reply:
+        """Return the reply with one header set, or left out."""
+        rest = {k: v for k, v in self.headers.items() if k != name}
+        return replace(self, headers=rest if value is None else {**rest, name: value})
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Break the connection: before the answer, or `after` bytes of its body."""
+
+    after: int | None = None
+    reset: bool = False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+        self.server.connections_made += 1
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: `FakeRegistry.log` has it."""
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply, drop = self.server.answer(Request(self.command, self.path, headers, body))
+        if drop and drop.after is None:
+            return self._break(drop)
+        self.send_response_only(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        length = len(reply.body) if reply.length is None else reply.length
+        if length >= 0:
+            self.send_header("Content-Length", str(length))
+        else:
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body[: drop.after if drop else None])
+        self.wfile.flush()
+        if drop:
+            self._break(drop)
+        elif length > len(reply.body) and self.command != "HEAD":
+            self._break(Drop())
+        return None
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def _break(self, drop: Drop) -> None:
+        """End the connection: politely, or with a reset (linger 0)."""
+        self.close_connection = True
+        if drop.reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        else:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, answer: Callable[[Request], tuple[Reply, Drop | None]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.connections_made = 0
+        self.connections: set[socket.socket] = set()
+
+    def hang_up(self) -> None:
+        """Close every open connection."""
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that went away is part of the tests."""
