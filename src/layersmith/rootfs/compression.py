@@ -1,7 +1,7 @@
 """Layer compression, streaming both ways.
 
 Reading: gzip (all members, trailer checked, only NULs may follow) through ISA-L,
-zstd through zstandard; bounded pieces, and a cap on what may come out.
+zstd (all frames) through zstandard; bounded pieces, and a cap on what may come out.
 
 Writing gzip: libdeflate on members of 1 MiB (docs/adr/0002). libdeflate gives the
 same bytes on every CPU, members keep memory bounded, and a stream of members is a
@@ -11,8 +11,7 @@ gzip file (RFC 1952, 2.2), as eStargz layers have been for years.
 from __future__ import annotations
 
 import io
-import zlib
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import LayerError
 
@@ -29,6 +28,8 @@ COMPRESSOR: Final = f"gzip:libdeflate:{GZIP_LEVEL}:members-1MiB"
 MEMBER: Final = 1 << 20
 _PIECE: Final = 1 << 20
 _INPUT: Final = 1 << 18
+# So much of a zstd stream inflates to 32 MiB at most: 4 bytes can stand for 128 KiB.
+_ZSTD_STEP: Final = 1 << 10
 _FLOOR: Final = 256 << 20
 _MAX_RATIO: Final = 100
 _MAX_WINDOW: Final = 128 << 20
@@ -43,7 +44,7 @@ def decompress(stream: Readable, compression: str, size: int) -> Iterator[bytes]
     """
     limit = max(_FLOOR, _MAX_RATIO * size)
     total = 0
-    for piece in {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}[compression](stream):
+    for piece in _gathered(_READERS[compression](stream)):
         total += len(piece)
         if total > limit:
             raise LayerError(
@@ -99,7 +100,7 @@ def _gunzip(stream: Readable) -> Iterator[bytes]:
                 data = member.unconsumed_tail or (b"" if member.eof else stream.read(_INPUT))
                 if piece:
                     yield piece
-        except zlib.error as error:
+        except isal_zlib.error as error:
             raise LayerError(f"damaged gzip stream: {error}") from None
         data = member.unused_data or stream.read(_INPUT)
         if data[:1] == b"\0":
@@ -115,15 +116,43 @@ def _only_padding(data: bytes, stream: Readable) -> None:
 
 
 def _unzstd(stream: Readable) -> Iterator[bytes]:
+    """Inflate frame after frame; zstandard's own stream reader takes a cut one for whole."""
     import zstandard  # noqa: PLC0415
 
     context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    data = memoryview(stream.read(_INPUT))
+    if not data:
+        raise LayerError("an empty zstd stream")
     try:
-        source = cast("IO[bytes]", stream)
-        with context.stream_reader(source, read_size=_INPUT, read_across_frames=True) as reader:
-            yield from iter(lambda: reader.read(_PIECE), b"")
+        while data:
+            frame = context.decompressobj()
+            while not frame.eof:
+                if not data:
+                    raise LayerError("the zstd stream ends too early")
+                piece = frame.decompress(data[:_ZSTD_STEP])
+                data = data[min(len(data), _ZSTD_STEP) - len(frame.unused_data) :]
+                data = data or memoryview(stream.read(_INPUT))
+                if piece:
+                    yield piece
     except zstandard.ZstdError as error:
         raise LayerError(f"damaged zstd stream: {error}") from None
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join small pieces: everything behind costs as much for one as for many."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+_READERS: Final = {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}
 
 
 def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes]:
@@ -135,16 +164,18 @@ def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut `chunks` into blocks of exactly MEMBER bytes (the last may be shorter)."""
+    """Cut `chunks` into blocks of exactly MEMBER bytes (the last, or only, may be shorter)."""
     block = bytearray()
+    is_first = True
     for chunk in chunks:
         view = memoryview(chunk)
         while len(block) + len(view) >= MEMBER:
             room = MEMBER - len(block)
             block += view[:room]
             yield bytes(block)
+            is_first = False
             block.clear()
             view = view[room:]
         block += view
-    if block:
+    if block or is_first:
         yield bytes(block)

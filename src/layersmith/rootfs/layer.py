@@ -196,6 +196,8 @@ class _Overlay:
         if isinstance(old, (Directory, Symlink)):
             self._known = {"": self._root}
         children[name] = entry
+        if isinstance(entry, Directory):
+            self._known[path] = entry
 
     def link(self, change: HardLink) -> None:
         tree = self.tree()

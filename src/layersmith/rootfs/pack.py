@@ -33,7 +33,8 @@ def pack(entries: Mapping[str, Entry], contents: Contents, mtime: int) -> Iterat
     Every parent of a path must be among `entries`, as a directory: a layer that
     leaves parents out is refused by some runtimes, and their modes are left to chance.
 
-    Raises :class:`UnsafePath` for a path without its parents.
+    Raises :class:`UnsafePath` for a path without its parents, and for what a tar cannot
+    say: a name that deletes, a device beyond the numbers of a header.
     """
     inodes: dict[tuple[str, int], str] = {}
     for path in sorted(entries, key=_bytes):
@@ -41,6 +42,8 @@ def pack(entries: Mapping[str, Entry], contents: Contents, mtime: int) -> Iterat
         parent = path.rpartition("/")[0]
         if parent and not isinstance(entries.get(parent), Directory):
             raise UnsafePath("its parent directory is not in the layer", path=path)
+        if path.startswith(".wh.") or "/.wh." in path:
+            raise UnsafePath("the name would be read as a whiteout", path=path)
         if isinstance(entry, File):
             yield from _file(path, entry, contents, mtime, inodes)
         else:
@@ -70,6 +73,8 @@ def _other(path: str, entry: Entry, mtime: int) -> bytes:
         return _header(path, entry, b"2", mtime, link=entry.target)
     assert isinstance(entry, Special)
     device = (entry.major, entry.minor)
+    if not all(0 <= number <= _MAX_OCTAL_7 for number in device):
+        raise UnsafePath(f"no header holds the device {device}", path=path)
     return _header(path, entry, entry.kind.value.encode(), mtime, device=device)
 
 

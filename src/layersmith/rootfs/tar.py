@@ -197,11 +197,12 @@ class TarReader:
     def _some(self, size: int) -> bytes:
         """Read up to `size` bytes, fewer only at the end of the stream."""
         data = self._read(size)
-        while data and len(data) < size:
-            more = self._read(size - len(data))
-            if not more:
-                break
-            data += more
+        if data and len(data) < size:
+            pieces, left = [data], size - len(data)
+            while left and (more := self._read(left)):
+                pieces.append(more)
+                left -= len(more)
+            data = b"".join(pieces)
         self._position += len(data)
         return data
 
