@@ -37,8 +37,10 @@ def entries(literal: Literal) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for key, spec in literal.items():
         path = key.strip("/")
-        for count in range(1, path.count("/") + 1):
-            found.setdefault("/".join(path.split("/")[:count]), FOLDER)
+        parent = path.rpartition("/")[0]
+        while parent and parent not in found:
+            found[parent] = FOLDER
+            parent = parent.rpartition("/")[0]
         found[path] = entry(spec)
     return found
 
