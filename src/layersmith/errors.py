@@ -17,7 +17,8 @@
     ├─ LayerError                         7   a tar layer that no runtime should accept
     │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
     ├─ ElfError                           8
-    └─ ClosureError                       8   every missing library and version, together
+    ├─ ClosureError                       8   every missing library and version, together
+    └─ Interrupted                      130   ctrl-C, or a failure in another thread
 
 A message reads ``what, where, why``; the hint says what to try. Messages are for
 one line: :func:`one_line` removes control characters, so that a string from an
@@ -38,6 +39,7 @@ __all__ = [
     "DigestMismatch",
     "DocumentError",
     "ElfError",
+    "Interrupted",
     "InvalidDigest",
     "InvalidInput",
     "InvalidReference",
@@ -81,6 +83,12 @@ class LayersmithError(Exception):
     def __str__(self) -> str:
         """Return the message alone; the hint is shown on a line of its own."""
         return self.message
+
+
+class Interrupted(LayersmithError):
+    """The user, or a failure elsewhere, stopped the work."""
+
+    exit_code = 130
 
 
 class InvalidInput(LayersmithError):

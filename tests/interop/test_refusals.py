@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +105,26 @@ def test_a_push_that_is_refused_leaves_the_other_output_alone(
         "--cache-dir", str(assembled.cache),
     )  # fmt: skip
     complains(done, 5, "127.0.0.1:1")
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_soon_and_leaves_nothing(
+    signal_: signal.Signals, mirrors: tuple[str, ...], tmp_path: Path, out: Path
+) -> None:
+    cache = tmp_path / "cache"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layersmith", "assemble", TARGET, *mirrors, "--quiet",
+         "--cache-dir", cache, "--output", f"oci:{out}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not list(cache.rglob(".new-*")):
+        time.sleep(0.01)
+    process.send_signal(signal_)
+    started = time.monotonic()
+    said, complaint = process.communicate(timeout=60)
+    assert time.monotonic() - started < 5
+    complains(Result(process.returncode, said, complaint), 130, "interrupted")
+    assert list(cache.rglob(".new-*")) == []
 
 
 def test_a_recipe_with_an_unknown_key(tmp_path: Path, out: Path) -> None:

@@ -7,7 +7,6 @@ the same registry holds are mounted, not moved.
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from layersmith.assemble.crew import Crew
     from layersmith.oci.content import Readable, Sink
     from layersmith.oci.documents import Descriptor, Document, Index
     from layersmith.oci.image import Image
@@ -61,7 +61,9 @@ class Destination:
     tags: Sequence[str]
 
 
-def deliver(delivery: Delivery, destinations: Sequence[Destination], cache: Cache) -> None:
+def deliver(
+    delivery: Delivery, destinations: Sequence[Destination], cache: Cache, crew: Crew
+) -> None:
     """Bring everything to every destination, and only then write the tags.
 
     A destination whose tags all stand for the index already is left alone. Raises
@@ -79,7 +81,7 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], cache: Cach
     try:
         for destination in waiting:
             with intention(f"delivering to {destination.sink.name}"):
-                _fill(delivery, destination.sink, cache)
+                _fill(delivery, destination.sink, cache, crew)
         for destination, tag in stale:
             destination.sink.tag(tag, top)
     except BaseException:
@@ -89,10 +91,10 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], cache: Cach
         raise
 
 
-def _fill(delivery: Delivery, sink: Sink, cache: Cache) -> None:
+def _fill(delivery: Delivery, sink: Sink, cache: Cache, crew: Crew) -> None:
     blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
     configs = {image.config.descriptor.digest: image.config for image in delivery.images}
-    with ThreadPoolExecutor(_WRITERS, "deliver") as pool:
+    with crew.pool(_WRITERS, "deliver") as pool:
         _all(pool.map(lambda blob: _bring(blob, sink, cache), blobs.values()))
         _all(pool.map(lambda config: _put(sink, config), configs.values()))
         _all(pool.map(lambda image: _put(sink, image.manifest), delivery.images))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING
 
 from layersmith.errors import RecipeError, intention, one_line
 from layersmith.oci.image import load, select
@@ -17,7 +16,7 @@ from layersmith.stores.cache import CachedSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
+    from concurrent.futures import Executor
 
     from layersmith.assemble.places import Place
     from layersmith.oci.content import Source
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Input", "LayerReader", "epoch_of", "load_input"]
 
-_READERS: Final = 6
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -59,11 +57,11 @@ def load_input(source: Source, place: Place, cache: Cache) -> Input:
 
 
 class LayerReader:
-    """Reads layers side by side, at most so many at once that memory stays bounded."""
+    """Reads layers side by side on a pool, whose size bounds the memory that they take."""
 
-    def __init__(self, layers: LayerStore) -> None:
+    def __init__(self, layers: LayerStore, pool: Executor) -> None:
         self._layers = layers
-        self._pool = ThreadPoolExecutor(_READERS, "layer")
+        self._pool = pool
 
     def roots(self, wanted: Sequence[tuple[Input, Image, bool]]) -> list[Root]:
         """Return the file systems of images; the flag keeps their blobs in the cache."""
@@ -80,19 +78,6 @@ class LayerReader:
             Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)
             for _, image, _ in wanted
         ]
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop: what is under way ends first, what waits is dropped."""
-        self._pool.shutdown(cancel_futures=True)
 
 
 def epoch_of(images: Sequence[Image]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -33,6 +32,7 @@ _ENV: Final = {
     "PYTHONFAULTHANDLER": "1",
 }
 _ENTRYPOINT: Final = ("/usr/local/bin/python",)
+_READERS: Final = 6
 _ABOUT: Final = "org.opencontainers.image."
 
 
@@ -86,14 +86,15 @@ def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
         Place.parse(recipe.base or target.base),
         Place.parse(recipe.builder or target.builder),
     ]
-    with workshop.timed("resolve"), ThreadPoolExecutor(2) as pool:
+    with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
         base, builder = pool.map(lambda place: _load(workshop, place), places)
     platforms = recipe.chosen_platforms()
     with (
         workshop.timed("read and plan"),
-        LayerReader(workshop.layers) as reader,
-        ThreadPoolExecutor(len(platforms)) as pool,
+        workshop.crew.pool(_READERS, "layer") as layers,
+        workshop.crew.pool(len(platforms), "plan") as pool,
     ):
+        reader = LayerReader(workshop.layers, layers)
         plans = list(
             pool.map(lambda p: _plan_platform(p, base, builder, recipe, reader), platforms)
         )
@@ -107,14 +108,14 @@ def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
     """Make the image of every platform and deliver the index to every place."""
     places = _destinations(target, recipe)
     planned = plan(workshop, target, recipe)
-    with workshop.timed("pack"), ThreadPoolExecutor(len(planned.plans)) as pool:
+    with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
         made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
     index = make_index([m.image for m in made], _annotations(planned, planned.plans[0].epoch))
     delivery = Delivery(index, [m.image for m in made], _blobs(planned, made))
     tagged = [(place, (place.tag,) if place.tag else planned.tags) for place in places]
     with workshop.timed("deliver"):
         destinations = [Destination(place.sink(workshop.registries), t) for place, t in tagged]
-        deliver(delivery, destinations, workshop.cache)
+        deliver(delivery, destinations, workshop.cache, workshop.crew)
     return Assembled(planned, index, made, [place.named(tag) for place, t in tagged for tag in t])
 
 
@@ -147,7 +148,7 @@ def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
             workshop.layers,
             plan.epoch,
             workshop.cache,
-            workshop.progress,
+            workshop.crew,
             f"pack {platform}",
         )
         added = NewLayer(layer.layer, f"layersmith assemble {planned.target}")

@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
+from layersmith.assemble.crew import Crew
 from layersmith.stores.cache import Cache
 from layersmith.stores.layers import LayerStore
 from layersmith.stores.registry import Registries
@@ -22,13 +23,13 @@ __all__ = ["Workshop"]
 
 
 class Workshop:
-    """Cache, layers, registries and a stopwatch; use it as a context manager."""
+    """Cache, layers, registries, a crew and a stopwatch; use it as a context manager."""
 
     def __init__(self, cache: Path, options: RegistryOptions, progress: Progress) -> None:
         self.cache = Cache(cache)
-        self.progress = progress
-        self.layers = LayerStore(self.cache, progress)
-        self.registries = Registries(options, progress)
+        self.crew = Crew(progress)
+        self.layers = LayerStore(self.cache, self.crew)
+        self.registries = Registries(options, self.crew)
         self.timings: dict[str, float] = {}
         self._stack = ExitStack()
 

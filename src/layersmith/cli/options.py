@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from layersmith.errors import RecipeError, one_line
+from layersmith.errors import Interrupted, RecipeError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,8 +213,12 @@ def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
     own = dict(list(inspect.signature(run).parameters.items())[2:])
 
     def command(**given: Any) -> None:
-        target, recipe = _asked(**{name: given.pop(name) for name in shared})
-        run(target, recipe, **given)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            target, recipe = _asked(**{name: given.pop(name) for name in shared})
+            run(target, recipe, **given)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; no tag was written") from None
 
     hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
     hints |= get_type_hints(_asked, globals() | _TYPES, include_extras=True)

@@ -83,6 +83,8 @@ class _Terminal:
 
     def advance(self, task: str, done: int, total: int) -> None:
         """Move the bar of the task's first word."""
+        if not total:
+            return
         with self._sums.lock:
             word = self._sums.add(task, done, total)
             if word not in self._tasks:
@@ -102,6 +104,8 @@ class _Lines:
 
     def advance(self, task: str, done: int, total: int) -> None:
         """Print the step when it is new."""
+        if not total:
+            return
         with self._sums.lock:
             known = set(self._sums.done)
             word = self._sums.add(task, done, total)

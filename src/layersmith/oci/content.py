@@ -92,7 +92,11 @@ class Progress(Protocol):
     """An observer of bytes: how the library reports without knowing a terminal."""
 
     def advance(self, task: str, done: int, total: int) -> None:
-        """Say that `done` more of `total` bytes (or steps) of `task` are through."""
+        """Say that `done` more of `total` bytes of `task` are through.
+
+        The first word of `task` is its kind. A total of 0 is a sign of life, not to be
+        shown. May raise, to stop the work.
+        """
 
 
 class NoProgress:

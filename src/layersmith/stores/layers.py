@@ -120,6 +120,7 @@ class LayerStore:
         def recorded(file: Appearing) -> Iterator[bytes]:
             nonlocal size
             for piece in decompress(stream, layer.compression, layer.descriptor.size):
+                self._progress.advance("inflate", len(piece), 0)
                 hasher.update(piece)
                 file.write(piece)
                 size += len(piece)
