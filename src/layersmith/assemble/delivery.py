@@ -102,9 +102,10 @@ def _fill(delivery: Delivery, sink: Sink, cache: Cache, crew: Crew) -> None:
 
 
 def _bring(blob: Blob, sink: Sink, cache: Cache) -> None:
-    if sink.has(blob.descriptor):
-        return
+    # A mount answers whether the blob is there too, in fewer requests than asking first.
     if blob.origin is not None and sink.mount(blob.descriptor, blob.origin):
+        return
+    if sink.has(blob.descriptor):
         return
     with blob.open(cache) as stream:
         sink.put(blob.descriptor, stream)

@@ -55,7 +55,7 @@ class Place:
 
     def source(self, registries: Registries) -> Source:
         """Open for reading."""
-        return self._open(registries)
+        return self._open(registries, mirrored=True)
 
     def sink(self, registries: Registries) -> Sink:
         """Open for writing."""
@@ -64,7 +64,7 @@ class Place:
                 f"{self.reference!s} names a digest: that is not a place to push to",
                 hint="name a tag, or none",
             )
-        return self._open(registries)
+        return self._open(registries, mirrored=False)
 
     def named(self, tag: str) -> str:
         """Return how the place is called under `tag`."""
@@ -72,8 +72,8 @@ class Place:
             return str(self.reference.with_tag(tag))
         return f"{_LAYOUT}{self.directory}:{tag}"
 
-    def _open(self, registries: Registries) -> Layout | RegistryRepository:
+    def _open(self, registries: Registries, *, mirrored: bool) -> Layout | RegistryRepository:
         if self.reference is not None:
-            return registries.repository(self.reference)
+            return registries.repository(self.reference, mirrored=mirrored)
         assert self.directory is not None
         return Layout(self.directory)

@@ -62,22 +62,24 @@ class Registries:
             for client in self._clients.values():
                 client.close()
 
-    def repository(self, reference: Reference) -> RegistryRepository:
+    def repository(self, reference: Reference, *, mirrored: bool = True) -> RegistryRepository:
         """Return the repository of `reference`; nothing is sent yet.
 
-        Raises :class:`InvalidInput` for a bad mirror.
+        Mirrors are for reading: what is written goes to the registry itself, so open it
+        without `mirrored`. Raises :class:`InvalidInput` for a bad mirror.
         """
         from layersmith.stores.registry_repository import (  # noqa: PLC0415 - 100 ms of imports
             RegistryRepository,
         )
 
-        client = self._client(self.endpoint(reference))
-        return RegistryRepository(client, reference, self.endpoint, self._progress)
+        endpoint = self.endpoint(reference, mirrored=mirrored)
+        client = self._client(endpoint)
+        return RegistryRepository(client, endpoint, reference, self.endpoint, self._progress)
 
-    def endpoint(self, reference: Reference) -> Endpoint:
+    def endpoint(self, reference: Reference, *, mirrored: bool = True) -> Endpoint:
         """Return where `reference`'s registry is spoken to."""
-        options = self._options
-        return endpoint_for(reference.registry, options.mirrors, options.plain_http)
+        mirrors = self._options.mirrors if mirrored else {}
+        return endpoint_for(reference.registry, mirrors, self._options.plain_http)
 
     def _client(self, endpoint: Endpoint) -> RegistryClient:
         from layersmith.stores.registry_client import (  # noqa: PLC0415 - as above

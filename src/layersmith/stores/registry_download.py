@@ -57,7 +57,7 @@ class Download:
         self._accept = accept
         self._scopes = scopes
         self._progress = progress
-        self._task = f"{where} {descriptor.digest}"
+        self._task = f"pull {where} {descriptor.digest}"
         self._response = self._connect()
 
     def __enter__(self) -> Self:

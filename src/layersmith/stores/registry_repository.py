@@ -56,19 +56,20 @@ class RegistryRepository:
     def __init__(
         self,
         client: RegistryClient,
+        endpoint: Endpoint,
         reference: Reference,
         endpoint_of: Callable[[Reference], Endpoint],
         progress: Progress,
     ) -> None:
         self._client = client
         self._endpoint_of = endpoint_of
-        self._path = client.endpoint.repository(reference.repository)
+        self._path = endpoint.repository(reference.repository)
         self._pull = repository_scopes(self._path, "pull")
         self._push = repository_scopes(self._path, "pull", "push")
-        self._place = Place(client.endpoint.host, self._path)
+        self._place = Place(endpoint.host, self._path)
         self._name = reference.name
-        mirrored = self._name != f"{client.endpoint.host}/{self._path}" and not client.is_hub
-        self._where = f"{self._name} (at {client.endpoint.origin})" if mirrored else self._name
+        mirrored = self._name != f"{endpoint.host}/{self._path}" and not client.is_hub
+        self._where = f"{self._name} (at {endpoint.origin})" if mirrored else self._name
         self._progress = progress
         self._documents = _Documents(client.limits.kept_documents)
         self._sessions: dict[Digest, str] = {}

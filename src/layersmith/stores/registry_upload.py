@@ -42,7 +42,7 @@ class UploadBody:
         self._size = descriptor.size
         self._verified = isinstance(stream, VerifiedReader)
         self._stream = stream if self._verified else VerifiedReader(stream, descriptor, where)
-        self._task = f"{where} {descriptor.digest}"
+        self._task = f"push {where} {descriptor.digest}"
         self._progress = progress
         self._sent = 0
 

@@ -15,6 +15,7 @@ from layersmith.errors import (
     NotFound,
     RegistryError,
     SizeMismatch,
+    StoreError,
     Unauthorized,
 )
 from layersmith.oci.content import read_document
@@ -373,6 +374,26 @@ def test_a_mirror_is_asked_in_the_registrys_place(fake: FakeRegistry) -> None:
     assert {request.path.rpartition("/")[0] for request in fake.log} == {
         "/v2/hub/library/python/manifests"
     }
+
+
+def test_two_mirrors_on_one_host_keep_their_prefixes(fake: FakeRegistry) -> None:
+    fake.add_manifest("hub/library/python", RAW, OCI_INDEX, "3")
+    fake.add_manifest("google/distroless/cc", RAW, OCI_INDEX, "3")
+    mirrors = {"docker.io": f"{fake.host}/hub", "gcr.io": f"{fake.host}/google"}
+    with Registries(RegistryOptions(mirrors=mirrors)) as registries:
+        for name in ("python", "gcr.io/distroless/cc"):
+            repository = registries.repository(Reference.parse(name))
+            assert read_document(repository, repository.resolve("3")) == RAW
+    assert {request.path.split("/")[2] for request in fake.log} == {"hub", "google"}
+
+
+def test_mirrors_are_not_written_to(fake: FakeRegistry) -> None:
+    options = RegistryOptions(mirrors={"localhost:1": fake.host})
+    with Registries(options) as registries:
+        repository = registries.repository(Reference.parse("localhost:1/team/x"), mirrored=False)
+        with pytest.raises(StoreError, match="localhost:1"):
+            repository.resolve("3")
+    assert not fake.log
 
 
 def test_progress_is_told_of_every_byte(fake: FakeRegistry) -> None:
