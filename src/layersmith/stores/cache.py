@@ -137,7 +137,7 @@ class Cache:
 
     def drop(self, path: Path) -> None:
         """Remove a damaged file; another process may have been faster."""
-        with suppress(FileNotFoundError), disk_errors(f"cleaning the cache {path}"):
+        with disk_errors(f"cleaning the cache {path}"), suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - the error must stay an OSError of this path
 
     def _memo(self, key: str) -> Path:
@@ -171,6 +171,6 @@ class CachedSource:
 
     def stream(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
         """Open without keeping: for blobs that are kept in another form."""
-        if self._cache.has(descriptor):
+        if self._cache.intact(descriptor):
             return self._cache.open(descriptor)
         return self._source.open(descriptor)

@@ -7,12 +7,13 @@ import errno
 import os
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from layersmith.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
 
 __all__ = ["Appearing", "appearing", "disk_errors"]
@@ -39,9 +40,16 @@ def disk_errors(what: str) -> Iterator[None]:
 class Appearing:
     """A file that is being written; `path` is where it will appear."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self.write = file.write
+    def __init__(self, file: FileIO, path: Path) -> None:
+        self._file = file
         self.path = path
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of `data`; the system may take less, as it does on a disk that fills."""
+        written = self._file.write(data)
+        while written < len(data):
+            data = memoryview(data)[written:]
+            written = self._file.write(data)
 
 
 @contextmanager

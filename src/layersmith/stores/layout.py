@@ -129,7 +129,8 @@ class Layout:
     def abandon(self) -> None:
         """Remove the blobs that were put and not tagged, and directories made for them."""
         for path in self._untagged:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
         made = self._path if self._is_new else self._path / "blobs"
         for folder, _, _ in os.walk(made, topdown=False):
             with suppress(OSError):
@@ -149,9 +150,11 @@ class Layout:
         except OSError as error:
             raise OutputError(f"reading {self._index}: {error.strerror}") from None
         json = decode(raw, str(self._index))
-        if not isinstance(json, dict) or not isinstance(json.get("manifests"), list):
+        if not isinstance(json, dict):
             raise DocumentError(f"{self._index}: not an index")
-        return json
+        manifests = json.get("manifests") or []  # a new layout of umoci's has null
+        typed(manifests, list[Descriptor], str(self._index))
+        return {**json, "manifests": manifests}
 
     def _entries(self) -> list[Descriptor]:
         found = typed(self._read()["manifests"], list[Descriptor], str(self._index))
