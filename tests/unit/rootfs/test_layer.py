@@ -22,7 +22,7 @@ from tests.build.tree import described, flat, tree
 
 from layersmith.errors import UnsafeLink, UnsafePath
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Special, Symlink
-from layersmith.rootfs.layer import HardLink, Opaque, Put, Whiteout, overlay
+from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, overlay
 from layersmith.rootfs.tree import EMPTY
 
 USR_MERGED = archive(
@@ -141,7 +141,7 @@ def test_hard_links_are_one_inode_across_layers() -> None:
 def test_a_lower_tree_is_never_changed() -> None:
     lower = tree({"d/a": b"1", "d/e/b": b"2", "l": "d"})
     before = flat(lower)
-    layer = [
+    layer: list[Change] = [
         Put("d/e/b", File(Meta(0o600), b"3")),
         Whiteout("d/a"),
         Put("l/new", File(Meta(0), b"")),

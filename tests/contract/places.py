@@ -1,0 +1,83 @@
+"""The places that hold images: every one keeps the same promises.
+
+A new one is added to PLACES: how it is opened empty, and how its bytes are damaged.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tests.fakes.memory import Memory
+from tests.fakes.registry import FakeRegistry
+
+from layersmith.oci.content import Sink, Source
+from layersmith.oci.reference import Reference
+from layersmith.stores.cache import Cache, CachedSource
+from layersmith.stores.layout import Layout
+from layersmith.stores.registry import Registries, RegistryOptions
+from layersmith.stores.registry_options import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from layersmith.oci.documents import Descriptor
+
+
+class Repository(Source, Sink, Protocol):
+    """Both a source and a sink, of the same content."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository to test; `damage` replaces the bytes that it keeps under a digest."""
+
+    repository: Repository
+    damage: Callable[[Descriptor, bytes], None]
+
+
+@contextmanager
+def memory(_folder: Path) -> Iterator[Place]:
+    repository = Memory()
+
+    def damage(wanted: Descriptor, data: bytes) -> None:
+        repository.blobs[wanted.digest] = data
+
+    yield Place(repository, damage)
+
+
+@contextmanager
+def layout(folder: Path) -> Iterator[Place]:
+    root = folder / "layout"
+
+    def damage(wanted: Descriptor, data: bytes) -> None:
+        (root / "blobs" / wanted.digest.algorithm / wanted.digest.encoded).write_bytes(data)
+
+    yield Place(Layout(root), damage)
+
+
+@contextmanager
+def registry(_folder: Path) -> Iterator[Place]:
+    name = "team/image"
+    with FakeRegistry() as fake, Registries(RegistryOptions(limits=Limits(connect=2, read=2))) as r:
+        repository = r.repository(Reference(f"{fake.host}/{name}"))
+
+        def damage(wanted: Descriptor, data: bytes) -> None:
+            fake.blobs.setdefault(name, {})[wanted.digest] = data
+
+        yield Place(repository, damage)
+
+
+PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
+    "memory": memory,
+    "layout": layout,
+    "registry": registry,
+}
+
+
+def cached(place: Place, folder: Path) -> CachedSource:
+    """Return the place behind a cache: a source that keeps the same promises."""
+    return CachedSource(place.repository, Cache(folder / "cache"))

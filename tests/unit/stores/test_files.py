@@ -1,0 +1,124 @@
+"""Files that appear whole or not at all, also on a disk that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from layersmith.errors import OutputError
+from layersmith.stores.files import appearing, disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """Let no file grow beyond `size`: the last write takes a part, the next one fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def write(path: Path, pieces: int, size: int, error: type[BaseException] | None = None) -> None:
+    with appearing(path) as file:
+        for _ in range(pieces):
+            file.write(bytes(size // pieces))
+        if error is not None:
+            raise error
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_file_appears_with_all_its_bytes(tmp_path: Path) -> None:
+    with appearing(tmp_path / "a/b/f") as file:
+        file.write(b"one, ")
+        file.write(memoryview(b"two"))
+        assert not (tmp_path / "a/b/f").exists()
+    assert (tmp_path / "a/b/f").read_bytes() == b"one, two"
+    assert names(tmp_path / "a/b") == ["f"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_is_replaced_at_once(tmp_path: Path, *, durable: bool) -> None:
+    (tmp_path / "f").write_bytes(b"old")
+    with appearing(tmp_path / "f", durable=durable) as file:
+        file.write(b"new")
+        assert (tmp_path / "f").read_bytes() == b"old"
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with appearing(tmp_path / "f"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_name_may_be_chosen_at_the_end(tmp_path: Path) -> None:
+    with appearing(tmp_path / "unnamed") as file:
+        file.write(b"x")
+        file.path = tmp_path / "named"
+    assert names(tmp_path) == ["named"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "f").write_bytes(b"old")
+    with pytest.raises(error):
+        write(tmp_path / "f", 1, 5, error)
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_disk_that_is_full_is_an_error_and_never_a_short_file(
+    tmp_path: Path, pieces: int
+) -> None:
+    with disk_of(100_000), pytest.raises(OSError, match="File too large") as caught:
+        write(tmp_path / "f", pieces, 120_000)
+    assert caught.value.errno == errno.EFBIG
+    assert names(tmp_path) == []
+
+
+def test_a_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"")
+    with pytest.raises(OutputError, match="writing x: "), disk_errors("writing x"):
+        write(tmp_path / "f/g", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "may write"),
+        (errno.EIO, ""),
+    ],
+)
+def test_a_disk_error_says_what_failed_and_what_to_try(number: int, word: str) -> None:
+    with pytest.raises(OutputError) as caught, disk_errors("writing f"):
+        raise OSError(number, os.strerror(number), "secret path")
+    assert str(caught.value) == f"writing f: {os.strerror(number)}"
+    assert word in caught.value.hint
+    assert bool(word) == bool(caught.value.hint)
+
+
+def test_other_errors_are_left_alone() -> None:
+    with pytest.raises(ZeroDivisionError), disk_errors("x"):
+        raise ZeroDivisionError

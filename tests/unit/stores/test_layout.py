@@ -1,0 +1,228 @@
+"""OCI layouts: what is on the disk (the contract suite has what every place promises)."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.build.image import AMD64, Made, descriptor, for_platform, put, put_index, shown
+
+from layersmith.errors import DocumentError, NotFound, OutputError
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, OCI_MANIFEST
+from layersmith.oci.image import load, select
+from layersmith.stores.layout import REF_NAME, Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = descriptor(b"{}", OCI_MANIFEST)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "layout"
+
+
+def index_of(path: Path) -> Any:
+    return json.loads((path / "index.json").read_bytes())
+
+
+def write_index(path: Path, value: object) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    (path / "index.json").write_bytes(raw)
+
+
+def entry(tag: str | None, data: bytes = b"{}", **more: object) -> dict[str, Any]:
+    notes = {} if tag is None else {"annotations": {REF_NAME: tag}}
+    return shown(descriptor(data, OCI_MANIFEST), **notes, **more)
+
+
+def test_is_a_layout_by_the_letter_of_the_spec(path: Path) -> None:
+    layout = Layout(path)
+    blob = put(layout, b"blob")
+    manifest = Made().put(layout)
+    layout.tag("t", manifest)
+    assert json.loads((path / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    assert (path / "blobs/sha256" / blob.digest.encoded).read_bytes() == b"blob"
+    assert index_of(path) == {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [shown(manifest, annotations={REF_NAME: "t"})],
+    }
+
+
+def test_what_was_there_before_stays(path: Path) -> None:
+    foreign = entry("other", b"1", platform={"os": "linux", "architecture": "amd64"}, x=[1])
+    untagged = entry(None, b"2")
+    odd = shown(descriptor(b"3", "application/x-odd"))
+    write_index(
+        path,
+        {
+            "schemaVersion": 2,
+            "manifests": [foreign, untagged, odd, entry("t", b"4")],
+            "annotations": {"a": "b"},
+            "y": 1,
+        },
+    )
+    Layout(path).tag("t", MANIFEST)
+    found = index_of(path)
+    assert found["annotations"] == {"a": "b"}
+    assert found["y"] == 1
+    assert all(one in found["manifests"] for one in (foreign, untagged, odd))
+    assert [m["digest"] for m in found["manifests"] if m.get("annotations") == {REF_NAME: "t"}] == [
+        MANIFEST.digest
+    ]
+    assert len(found["manifests"]) == 4
+
+
+def test_the_order_of_tagging_does_not_matter(tmp_path: Path) -> None:
+    for folder, names in (("a", "xyz"), ("b", "zyx")):
+        layout = Layout(tmp_path / folder)
+        for name in names:
+            layout.tag(name, MANIFEST)
+    raws = [(tmp_path / folder / "index.json").read_bytes() for folder in "ab"]
+    assert raws[0] == raws[1]
+
+
+def test_a_fresh_layout_of_umoci_is_a_layout(path: Path) -> None:
+    write_index(path, {"schemaVersion": 2, "manifests": None})
+    with pytest.raises(NotFound, match="has no 't'"):
+        Layout(path).resolve("t")
+    Layout(path).tag("t", MANIFEST)
+    assert Layout(path).resolve("t").digest == MANIFEST.digest
+
+
+def test_latest_is_the_only_image_there_is(path: Path) -> None:
+    write_index(path, {"manifests": [entry("3.13"), entry("3.13.5")]})
+    assert Layout(path).resolve("latest").digest == MANIFEST.digest
+    write_index(path, {"manifests": [entry(None)]})
+    assert Layout(path).resolve("latest").digest == MANIFEST.digest
+    write_index(path, {"manifests": [entry("3.13"), entry("3.14", b"other")]})
+    with pytest.raises(NotFound) as caught:
+        Layout(path).resolve("latest")
+    assert "it has: 3.13, 3.14" in caught.value.hint
+
+
+def test_a_tag_named_latest_is_just_a_tag(path: Path) -> None:
+    write_index(path, {"manifests": [entry("latest"), entry("3.14", b"other")]})
+    assert Layout(path).resolve("latest").digest == MANIFEST.digest
+
+
+def test_blobs_in_the_index_are_no_images(path: Path) -> None:
+    write_index(
+        path, {"manifests": [shown(descriptor(b"x", OCI_LAYER), annotations={REF_NAME: "t"})]}
+    )
+    with pytest.raises(NotFound):
+        Layout(path).resolve("t")
+
+
+@pytest.mark.parametrize("name", ["t", "latest", Digest.of(b"x")])
+def test_a_directory_that_is_no_layout_is_not_found(path: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="no index") as caught:
+        Layout(path).resolve(name)
+    assert "oci:DIR" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"null",
+        b'{"manifests": [], "manifests": []}',
+        {"manifests": {"a": 1}},
+        {"manifests": [1]},
+        {"manifests": [None]},
+        {"manifests": [{"mediaType": OCI_MANIFEST}]},
+        {"manifests": [entry("t") | {"digest": "sha256:../../x"}]},
+        {"manifests": [entry("t") | {"annotations": [1]}]},
+        {"manifests": [entry("t") | {"annotations": {REF_NAME: 7}}]},
+    ],
+)
+def test_a_broken_index_is_named_and_left_as_it_is(path: Path, value: object) -> None:
+    write_index(path, value)
+    before = (path / "index.json").read_bytes()
+    with pytest.raises(DocumentError, match=r"index\.json"):
+        Layout(path).resolve("t")
+    with pytest.raises(DocumentError, match=r"index\.json"):
+        Layout(path).tag("t", MANIFEST)
+    assert (path / "index.json").read_bytes() == before
+
+
+def test_a_path_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    layout = Layout(tmp_path / "file")
+    with pytest.raises(OutputError):
+        put(layout, b"blob")
+    with pytest.raises(OutputError):
+        layout.tag("t", MANIFEST)
+    with pytest.raises(OutputError):
+        layout.resolve("t")
+    layout.abandon()
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_a_blob_that_is_a_directory_is_an_output_error(path: Path) -> None:
+    layout = Layout(path)
+    wanted = descriptor(b"x")
+    (path / "blobs/sha256" / wanted.digest.encoded).mkdir(parents=True)
+    with pytest.raises(OutputError), layout.open(wanted) as stream:
+        stream.read()
+    assert not layout.has(wanted)
+
+
+def test_a_damaged_blob_is_not_had_and_is_mended(path: Path) -> None:
+    layout = Layout(path)
+    wanted = put(layout, b"blob")
+    (path / "blobs/sha256" / wanted.digest.encoded).write_bytes(b"blab")
+    assert not layout.has(wanted)
+    layout.put(wanted, io.BytesIO(b"blob"))
+    assert layout.has(wanted)
+
+
+def test_a_link_in_a_layout_leads_nowhere_else(path: Path) -> None:
+    layout = Layout(path)
+    wanted = descriptor(b"blob")
+    secret = path.parent / "secret"
+    (path / "blobs/sha256").mkdir(parents=True)
+    secret.write_bytes(b"secret")
+    (path / "blobs/sha256" / wanted.digest.encoded).symlink_to(secret)
+    layout.put(wanted, io.BytesIO(b"blob"))
+    assert secret.read_bytes() == b"secret"
+    assert layout.has(wanted)
+
+
+def test_abandoning_a_new_layout_leaves_nothing(path: Path) -> None:
+    layout = Layout(path)
+    Made().put(layout)
+    layout.abandon()
+    assert not path.exists()
+
+
+def test_abandoning_leaves_what_others_put(path: Path) -> None:
+    first = Layout(path)
+    manifest = Made().put(first)
+    first.tag("t", manifest)
+    before = sorted(p for p in path.rglob("*") if p.is_file())
+    second = Layout(path)
+    put(second, b"never tagged")
+    second.abandon()
+    assert sorted(p for p in path.rglob("*") if p.is_file()) == before
+    (path.parent / "beside").write_bytes(b"")
+    second.abandon()
+    assert (path.parent / "beside").exists()
+
+
+def test_an_image_is_loaded_from_a_layout(path: Path) -> None:
+    layout = Layout(path)
+    layout.tag("t", put_index(layout, [for_platform(Made().put(layout), AMD64)]))
+    assert select(layout, load(layout, "t"), AMD64).layers
+
+
+def test_its_name_is_what_one_types(path: Path) -> None:
+    assert Layout(path).name == f"oci:{path}"
