@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.elf import Machine
-from layersmith.analysis.objects import find_file
-from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from layersmith.analysis.objects import Objects
     from layersmith.rootfs.tree import Root
 
 __all__ = ["INTERPRETERS", "Glibc", "find_glibc"]
 
-MAX_SIZE: Final = 64 << 20  # of a loader or a C library; the largest have 2 MB
 
 # The name that programs have in PT_INTERP, by class and machine (glibc's shlib-versions).
 INTERPRETERS: Final = {
@@ -94,24 +93,25 @@ def find_glibc(root: Root, objects: Objects) -> Glibc | None:
         opened = objects.open(root, name)
         if opened is None or opened.elf is None or opened.elf.abi[:2] != (bits, machine):
             continue
-        found = _SYSTEM_DIRECTORIES.search(_bytes(root, opened.path))
-        if found is None:
+        system = objects.fact("system directories", root, opened.path, _directories).split()
+        if not system:
             continue  # not glibc's loader: musl has a file of its own instead
-        system = tuple(part.decode().rstrip("/") for part in found[1].split(b"\0") if part)
-        return Glibc(*opened.elf.abi, name, system, _words(root, system))
+        return Glibc(*opened.elf.abi, name, tuple(system), _words(root, system, objects))
     return None
 
 
-def _words(root: Root, system: tuple[str, ...]) -> str:
-    for directory in system:
-        found = _BANNER.search(_bytes(root, f"{directory}/libc.so.6"))
-        if found:
-            return found[1].decode()
-    return ""
+def _words(root: Root, system: Iterable[str], objects: Objects) -> str:
+    named = (objects.fact("banner", root, f"{place}/libc.so.6", _banner) for place in system)
+    return next(filter(None, named), "")
 
 
-def _bytes(root: Root, path: str) -> bytes:
-    found = find_file(root, path)
-    if found is None or not isinstance(found.entry, File) or found.entry.size > MAX_SIZE:
-        return b""
-    return root.contents.read(found.entry)
+def _directories(data: bytes) -> str:
+    """Return the loader's default directories, separated by spaces (they have none)."""
+    found = _SYSTEM_DIRECTORIES.search(data)
+    parts = found[1].split(b"\0") if found else ()
+    return " ".join(part.decode().rstrip("/") for part in parts if part)
+
+
+def _banner(data: bytes) -> str:
+    found = _BANNER.search(data)
+    return found[1].decode() if found else ""

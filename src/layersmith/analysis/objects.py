@@ -1,22 +1,29 @@
-"""Reading each ELF object once, whatever tree and path it is met at."""
+"""Reading each ELF object once, whatever tree and path it is met at.
+
+What was found out of a content never changes, so it can be kept between runs: a warm run
+reads no object at all.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from layersmith.analysis.elf import MAGIC, read_elf
+import msgspec
+
+from layersmith.analysis.elf import MAGIC, ElfFile, read_elf
 from layersmith.errors import ElfError, UnsafeLink
 from layersmith.rootfs.entries import Directory, File
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
-    from layersmith.analysis.elf import ElfFile
     from layersmith.rootfs.tree import Found, Root
 
 __all__ = ["Objects", "Opened", "find_directory", "find_file", "inode"]
 
 _LARGE: Final = 1 << 20
+_LARGEST_FACT: Final = 64 << 20  # of a loader or a C library; the largest have 2 MB
 
 
 class Opened(NamedTuple):
@@ -32,11 +39,43 @@ class Opened(NamedTuple):
     cause: str = ""
 
 
-class Objects:
-    """A memory of what was read, by content; share one among all steps of a run."""
+class _Kept(msgspec.Struct, array_like=True):
+    """What :meth:`Objects.dump` writes: objects and facts, by the SHA-256 of contents."""
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, ElfFile | str] = {}
+    objects: dict[bytes, ElfFile | str] = {}
+    facts: dict[str, dict[bytes, str]] = {}
+
+
+class Objects:
+    """A memory of what was read, by content; share one among all steps of a run.
+
+    `kept` is what an earlier run's :meth:`dump` gave, or nothing.
+    """
+
+    def __init__(self, kept: bytes | None = None) -> None:
+        known = msgspec.msgpack.decode(kept, type=_Kept) if kept else _Kept()
+        self._known = known.objects
+        self._facts = known.facts
+        self.grown = False
+
+    def dump(self) -> bytes:
+        """Return what was learnt, for another run."""
+        return msgspec.msgpack.encode(_Kept(self._known, self._facts))
+
+    def fact(self, kind: str, root: Root, path: str, find: Callable[[bytes], str]) -> str:
+        """Return what `find` makes of the bytes of the file at `path`; empty without one."""
+        found = find_file(root, path)
+        if found is None:
+            return ""
+        assert isinstance(found.entry, File)
+        if found.entry.size > _LARGEST_FACT:
+            return ""
+        facts = self._facts.setdefault(kind, {})
+        key = _key(found.entry)
+        if key not in facts:
+            facts[key] = find(root.contents.read(found.entry))
+            self.grown = True
+        return facts[key]
 
     def open(self, root: Root, path: str) -> Opened | None:
         """Follow `path` inside `root` to a regular file and read it; None if there is none."""
@@ -50,8 +89,7 @@ class Objects:
 
     def read(self, root: Root, file: File, path: str) -> ElfFile | str:
         """Return the object in `file`, or why it is none."""
-        content = file.content
-        key = content if isinstance(content, bytes) else content.sha256
+        key = _key(file)
         known = self._known.get(key)
         if known is None:
             try:
@@ -59,7 +97,13 @@ class Objects:
             except ElfError as error:
                 known = error.message
             self._known[key] = known
+            self.grown = True
         return known
+
+
+def _key(file: File) -> bytes:
+    content = file.content
+    return hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256
 
 
 def _data(root: Root, file: File) -> bytes:

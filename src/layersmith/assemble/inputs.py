@@ -6,10 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from layersmith.errors import RecipeError, intention, one_line
-from layersmith.oci.image import load, select
+from layersmith.oci.image import Image, load, select
 from layersmith.rootfs.layer import overlay
 from layersmith.rootfs.tree import Root
 from layersmith.stores.cache import CachedSource
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Document, Index, Manifest, Platform
-    from layersmith.oci.image import Image
     from layersmith.stores.cache import Cache
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["Input", "LayerReader", "epoch_of", "load_input"]
+__all__ = ["Input", "LayerReader", "Wanted", "epoch_of", "load_input"]
 
 _FRACTION = re.compile(r"\.\d+")
 
@@ -56,6 +55,10 @@ def load_input(source: Source, place: Place, cache: Cache) -> Input:
         return Input(cached, place, load(cached, place.identifier))
 
 
+# An image to read, where it comes from, and whether its blobs are kept to be pushed.
+Wanted: TypeAlias = tuple[Input, Image, bool]
+
+
 class LayerReader:
     """Reads layers side by side on a pool, whose size bounds the memory that they take."""
 
@@ -63,8 +66,8 @@ class LayerReader:
         self._layers = layers
         self._pool = pool
 
-    def roots(self, wanted: Sequence[tuple[Input, Image, bool]]) -> list[Root]:
-        """Return the file systems of images; the flag keeps their blobs in the cache."""
+    def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
+        """Return the file systems of images."""
         tasks = [
             (input_.source, layer, keep) for input_, image, keep in wanted for layer in image.layers
         ]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from layersmith.analysis.objects import Objects
 from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
-from layersmith.assemble.inputs import Input, LayerReader, epoch_of, load_input
+from layersmith.assemble.inputs import Input, LayerReader, Wanted, epoch_of, load_input
 from layersmith.assemble.places import Place
 from layersmith.assemble.toplayer import TopLayer, make_layer
 from layersmith.errors import RecipeError, intention
@@ -96,7 +97,9 @@ def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
     ):
         reader = LayerReader(workshop.layers, layers)
         plans = list(
-            pool.map(lambda p: _plan_platform(p, base, builder, recipe, reader), platforms)
+            pool.map(
+                lambda p: _plan_platform(workshop, p, base, builder, recipe, reader), platforms
+            )
         )
     versions = {plan.python for plan in plans}
     if len(versions) > 1:
@@ -125,19 +128,36 @@ def _load(workshop: Workshop, place: Place) -> Input:
 
 
 def _plan_platform(
-    platform: Platform, base: Input, builder: Input, recipe: Recipe, reader: LayerReader
+    workshop: Workshop,
+    platform: Platform,
+    base: Input,
+    builder: Input,
+    recipe: Recipe,
+    reader: LayerReader,
 ) -> Plan:
     with intention(str(platform)):
-        images = base.image(platform), builder.image(platform)
-        for attempt in range(2):
-            try:
-                roots = reader.roots([(base, images[0], True), (builder, images[1], False)])
-                return make_plan(Platformed(*images, *roots), recipe, epoch_of(images))
-            except CacheDamagedError:
-                # The damaged layer has been dropped: reading again fetches it anew.
-                if attempt:
-                    raise
-        raise AssertionError
+        wanted = (base, base.image(platform), True), (builder, builder.image(platform), False)
+        try:
+            return _decide(workshop, wanted, recipe, reader)
+        except CacheDamagedError:
+            # The damaged layer has been dropped: reading again fetches it anew.
+            return _decide(workshop, wanted, recipe, reader)
+
+
+def _decide(
+    workshop: Workshop,
+    wanted: tuple[Wanted, Wanted],
+    recipe: Recipe,
+    reader: LayerReader,
+) -> Plan:
+    base, builder = (image for _, image, _ in wanted)
+    key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
+    objects = Objects(workshop.cache.recall(key))
+    inputs = Platformed(base, builder, *reader.roots(wanted))
+    made = make_plan(inputs, recipe, epoch_of((base, builder)), objects)
+    if objects.grown:
+        workshop.cache.remember(key, objects.dump())
+    return made
 
 
 def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:

@@ -15,7 +15,6 @@ from layersmith.analysis.closure import Closure, Unresolved, closure, verify
 from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldcache import write_cache
 from layersmith.analysis.ldconf import conf_for
-from layersmith.analysis.objects import Objects
 from layersmith.errors import ClosureError, RecipeError
 from layersmith.plan.placing import Placing
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
@@ -27,6 +26,7 @@ from layersmith.rootfs.tree import Root, glob_pattern
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from layersmith.analysis.objects import Objects
     from layersmith.oci.image import Image
     from layersmith.plan.users import PlannedUser
     from layersmith.recipe.recipe import Recipe
@@ -72,8 +72,8 @@ class Plan:
         return sum(entry.size for entry in self.entries.values() if isinstance(entry, File))
 
 
-def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
-    """Decide everything about one platform's layer.
+def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) -> Plan:
+    """Decide everything about one platform's layer; `objects` remembers what it reads.
 
     Raises :class:`ClosureError` with every need that cannot be met, and
     :class:`RecipeError` for wishes that cannot be fulfilled.
@@ -81,7 +81,6 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int) -> Plan:
     builder, base = inputs.builder_root, inputs.base_root
     python = python_version(inputs)
     selection = select_files(builder.tree, recipe.include, recipe.exclude)
-    objects = Objects()
     accepted = (*EXPECTED_UNRESOLVED, *recipe.allow_unresolved)
     needs = closure(
         builder,

@@ -100,7 +100,7 @@ def _gunzip(stream: Readable) -> Iterator[bytes]:
                 data = member.unconsumed_tail or (b"" if member.eof else stream.read(_INPUT))
                 if piece:
                     yield piece
-        except isal_zlib.IsalError as error:  # type: ignore[misc] # its stub is wrong
+        except isal_zlib.IsalError as error:  # type: ignore[misc]  # the stub has an instance  # type: ignore[misc] # its stub is wrong
             raise LayerError(f"damaged gzip stream: {error}") from None
         data = member.unused_data or stream.read(_INPUT)
         if data[:1] == b"\0":
