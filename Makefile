@@ -25,10 +25,10 @@ test: setup fixtures ## run all tests (make test ARGS="-k registry")
 lint: setup ## ruff, mypy and the rule of which room imports which
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy src tests fixtures
+	$(PY) -m mypy src tests fixtures bench
 	.venv/bin/lint-imports
 
-bench: setup fixtures ## time an assemble, cold and warm
+bench: setup fixtures ## figures and ratios: ours, the floor, the peers that are here
 	@scripts/bench
 
 requirements: ## pin requirements/*.txt again from the .in files

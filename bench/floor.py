@@ -36,8 +36,8 @@ def main() -> int:
                     blobs[layer["digest"]] = (f"{base}/{name}/blobs/", layer["size"])
     largest = sorted(blobs, key=lambda digest: -blobs[digest][1])
     with ThreadPoolExecutor(2) as pool:
-        sample = list(pool.map(lambda digest: read(blobs[digest][0] + digest), largest))[0]
-        list(pool.map(write, [sample, sample]))
+        samples = list(pool.map(lambda digest: read(blobs[digest][0] + digest), largest))
+        list(pool.map(write, samples[:1] * 2))
     return 0
 
 
