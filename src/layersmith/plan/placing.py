@@ -47,7 +47,7 @@ class Placing:
         owned = Meta(meta.mode, 0, 0, 0, meta.xattrs)
         where = self.place(path)
         there = self.base.tree.entry(where)
-        if there is not None and self._same(there, entry):
+        if there is not None and _same(there, entry, where):
             self.provided.append(where)
             return
         if there is not None:
@@ -55,6 +55,9 @@ class Placing:
                 f"the base has another {where!r}, taken from the builder ({reason})",
                 hint=f"keep the base's with --exclude {where}",
             )
+        before = self.entries.get(where)
+        if before is not None and not _same(before, entry, where):
+            raise RecipeError(f"two different files of the builder become {where!r} on the base")
         self.put(where, _with_meta(entry, owned), reason)
 
     def put(self, path: str, entry: Entry, reason: str) -> None:
@@ -81,6 +84,8 @@ class Placing:
                 continue
             if not isinstance(found.entry, Directory):
                 raise UnsafePath(f"the base has {found.path!r}, which is no directory", path=path)
+            if count < len(parts) and parts[count] in found.entry.children:
+                raise UnsafePath(f"the base's {parts[count]!r} is a link to nothing", path=path)
             return "/".join(filter(None, (found.path, *parts[count:], name)))
         raise AssertionError("a tree always has its root")
 
@@ -120,12 +125,19 @@ class Placing:
         found = self.builder.tree.lookup(path)
         return Meta(found.meta.mode if isinstance(found, Directory) else 0o755)
 
-    def _same(self, ours: Entry, theirs: Entry) -> bool:
-        if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
-            return canonical(ours.target) == canonical(theirs.target)
-        if isinstance(ours, File) and isinstance(theirs, File):
-            return _digest(ours) == _digest(theirs)
-        return False
+
+def _same(ours: Entry, theirs: Entry, where: str) -> bool:
+    if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
+        return _aim(ours, where) == _aim(theirs, where)
+    if isinstance(ours, File) and isinstance(theirs, File):
+        return _digest(ours) == _digest(theirs)
+    return False
+
+
+def _aim(link: Symlink, where: str) -> str:
+    """Return where a link at `where` points to, as text: ``../lib/x`` is ``/usr/lib/x``."""
+    folder = "" if link.target.startswith("/") else where.rpartition("/")[0]
+    return canonical(f"{folder}/{link.target}")
 
 
 def _digest(file: File) -> bytes:

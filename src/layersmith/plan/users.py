@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ __all__ = ["PlannedUser", "plan_user"]
 ACCOUNTS: Final = "etc/passwd"
 GROUP: Final = "etc/group"
 _NO_SHELL: Final = "/sbin/nologin"
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ def plan_user(base: Root, user: User) -> PlannedUser:
     A user that the base has needs nothing. Raises :class:`RecipeError` where the
     name or the number means somebody else in the base.
     """
-    accounts = _lines(base, ACCOUNTS, 7)
-    groups = _lines(base, GROUP, 4)
+    accounts = _lines(base, ACCOUNTS, 7, numbers=(2, 3))
+    groups = _lines(base, GROUP, 4, numbers=(2,))
     known = next((line for line in accounts if line[0] == user.name), None)
     if user.uid < 0:
         if known is None:
@@ -96,7 +98,12 @@ def _appended(base: Root, path: str, line: str) -> File:
     return File(Meta(mode), before + line.encode() + b"\n")
 
 
-def _lines(base: Root, path: str, fields: int) -> list[list[str]]:
+def _lines(base: Root, path: str, fields: int, numbers: tuple[int, ...]) -> list[list[str]]:
+    """Return the fields of every line that is one: others mean nothing to libc either."""
     text = (base.read(path) or b"").decode("utf-8", "surrogateescape")
-    lines = [line.split(":") for line in text.splitlines()]
-    return [line for line in lines if len(line) == fields]
+    lines = [line.split(":") for line in text.split("\n")]
+    return [
+        line
+        for line in lines
+        if len(line) == fields and all(_NUMBER.fullmatch(line[n]) for n in numbers)
+    ]

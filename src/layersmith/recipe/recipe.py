@@ -24,7 +24,7 @@ __all__ = ["DEFAULT_PLATFORMS", "Recipe", "User", "read_recipe"]
 
 DEFAULT_PLATFORMS: Final = ("linux/amd64", "linux/arm64")
 _MAX_ID: Final = 2**31 - 1
-_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+_USER = re.compile(r"([a-z_][a-z0-9_-]{0,31}):([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
 _ENV_NAME = re.compile(r"[^=\0]+")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
@@ -41,15 +41,13 @@ class User(msgspec.Struct, frozen=True):
         """Read ``NAME:UID:GID`` or ``nonroot``; raises :class:`RecipeError`."""
         if text == "nonroot":
             return cls("nonroot")
-        name, _, numbers = text.partition(":")
-        uid, _, gid = numbers.partition(":")
-        valid = _USER_NAME.fullmatch(name) and uid.isdecimal() and gid.isdecimal()
-        if not valid or not 0 < int(uid) <= _MAX_ID or not 0 < int(gid) <= _MAX_ID:
+        match = _USER.fullmatch(text)
+        if match is None or not all(0 < int(number) <= _MAX_ID for number in match.group(2, 3)):
             raise RecipeError(
                 f"{one_line(text, 60)!r} is not a user",
                 hint="write NAME:UID:GID like monty:1000:1000 (numbers from 1), or nonroot",
             )
-        return cls(name, int(uid), int(gid))
+        return cls(match[1], int(match[2]), int(match[3]))
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -107,9 +105,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Return this recipe if its values are sound; raises :class:`RecipeError`."""
         self.chosen_platforms()
         self.chosen_user()
-        for name in self.env:
+        for name, value in self.env.items():
             if _ENV_NAME.fullmatch(name) is None:
                 raise RecipeError(f"{one_line(name, 60)!r} is no name of a variable")
+            if "\0" in value:
+                raise RecipeError(f"the variable {one_line(name, 60)!r} has a NUL in its value")
+        written = (self.env, self.labels, self.annotations, self.entrypoint, self.cmd, self.workdir)
+        try:
+            msgspec.json.encode(written)
+        except UnicodeEncodeError:
+            raise RecipeError(
+                "a value is not UTF-8 text",
+                hint="look at env, labels, annotations, entrypoint, cmd and workdir",
+            ) from None
         if self.workdir is not None and not self.workdir.startswith("/"):
             raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
         for host in self.plain_http:
@@ -133,10 +141,10 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError("not UTF-8 text", place=str(path)) from None
     try:
         return msgspec.convert(tomllib.loads(text), Recipe).check()
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(one_line(str(error), 200), place=str(path)) from None
     except msgspec.ValidationError as error:
         raise _explained(str(error), text, path) from None
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or worse
+        raise RecipeError(one_line(str(error), 200), place=str(path)) from None
     except RecipeError as error:
         raise RecipeError(error.message, place=str(path), hint=error.hint) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -13,7 +14,8 @@ from layersmith.oci.reference import Reference
 __all__ = ["GRAMMAR", "Target"]
 
 GRAMMAR: Final = "<python>-<debian>[-debug], like 3.13-debian13, 3.13.5-debian13-debug"
-_PATTERN = re.compile(r"(3\.(\d{1,2})(?:\.\d{1,3})?)-debian(\d{1,2})(-debug)?", re.ASCII)
+_PYTHON: Final = r"3\.(0|[1-9]\d?)(?:\.(?:0|[1-9]\d{0,2}))?"
+_PATTERN = re.compile(rf"({_PYTHON})-debian(\d{{2}})(-debug)?", re.ASCII)
 _CODENAMES: Final = {12: "bookworm", 13: "trixie"}
 # python:3.N-slim-bookworm and -trixie exist for these; a later minor is let through.
 _OLDEST: Final = {12: 9, 13: 9}
@@ -31,7 +33,7 @@ class Target:
     def parse(cls, text: str) -> Self:
         """Read a target; raises :class:`InvalidTarget` with the nearest valid one."""
         match = _PATTERN.fullmatch(text)
-        if match is None or _OLDEST.get(int(match[3]), 99) > int(match[2]):
+        if match is None or int(match[2]) < _OLDEST.get(int(match[3]), sys.maxsize):
             raise InvalidTarget(
                 f"{one_line(text, 60)!r} is not a target: {GRAMMAR}",
                 hint=f"did you mean {_nearest(text)}?",
@@ -63,7 +65,7 @@ class Target:
 def _nearest(text: str) -> str:
     lowered = text.lower()
     debug = "-debug" if "debug" in lowered else ""
-    wanted = re.search(r"3\.(\d{1,2})(?:\.\d{1,3})?", text)
+    wanted = re.search(rf"(?<![\d.]){_PYTHON}(?![\d.])", text, re.ASCII)
     python = wanted[0] if wanted and int(wanted[1]) >= min(_OLDEST.values()) else ""
     choices = [f"{python or f'3.{m}'}-debian{d}{debug}" for d in (13, 12) for m in (13, 14, 12)]
     found = difflib.get_close_matches(lowered, choices, n=1, cutoff=0.5)
