@@ -15,9 +15,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from fixtures import build, registry
+
 from bench.contenders import Contender, contenders
 from bench.measure import Measured, best, measure
-from fixtures import build, registry
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 
