@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Input", "LayerReader", "Wanted", "epoch_of", "load_input"]
 
 _FRACTION = re.compile(r"\.\d+")
+_EPOCH = re.compile(r"[0-9]{1,11}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def epoch_of(images: Sequence[Image]) -> int:
     """
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if text:
-        if not text.isdecimal() or int(text) > 0o77777777777:
+        if _EPOCH.fullmatch(text) is None or int(text) > 0o77777777777:
             raise RecipeError(
                 f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
                 hint="it is a number of seconds since 1970",
