@@ -1,0 +1,169 @@
+"""Inputs: base and builder, resolved once, with a file system for each platform."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
+from tests.build.tar import archive, file
+from tests.build.tree import described
+from tests.fakes.memory import Memory
+
+from layersmith.assemble.inputs import Input, LayerReader, epoch_of, load_input
+from layersmith.assemble.places import Place
+from layersmith.errors import LayerError, NotFound, RecipeError
+from layersmith.oci.content import NoProgress
+from layersmith.stores.cache import Cache
+from layersmith.stores.layers import LayerStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layersmith.oci.image import Image
+
+LOWER = archive(file("f", b"lower"), file("g", b"gone"))
+UPPER = archive(file("f", b"upper"), file(".wh.g"))
+PLACE = Place.parse("h.io/base:t")
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory("h.io/base")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+
+
+def loaded(memory: Memory, cache: Cache, *mades: Made) -> Input:
+    entries = [for_platform(made.put(memory), made.platform) for made in mades]
+    memory.tag("t", put_index(memory, entries))
+    memory.log.clear()
+    return load_input(memory, PLACE, cache)
+
+
+def image(**config: Any) -> Image:
+    memory = Memory()
+    memory.tag("t", Made(config=config).put(memory))
+    from layersmith.oci.image import load, select
+
+    return select(memory, load(memory, "t"), AMD64)
+
+
+def test_a_tag_is_resolved_once_for_all_platforms(memory: Memory, cache: Cache) -> None:
+    both = loaded(memory, cache, Made(platform=AMD64), Made(platform=ARM64))
+    memory.tag("t", put_index(memory, []))
+    assert both.image(AMD64).platform == AMD64
+    assert both.image(ARM64).platform == ARM64
+    assert memory.asked("resolve") == ["t"]
+
+
+def test_a_second_run_asks_only_for_the_tag(memory: Memory, cache: Cache) -> None:
+    first = loaded(memory, cache, Made())
+    first.image(AMD64)
+    memory.log.clear()
+    assert load_input(memory, PLACE, cache).image(AMD64) == first.image(AMD64)
+    assert {what for what, _ in memory.log} == {"resolve"}
+
+
+def test_a_failure_names_the_place(memory: Memory, cache: Cache) -> None:
+    with pytest.raises(NotFound, match=r"^reading h\.io/base:t: "):
+        load_input(memory, PLACE, cache)
+
+
+def test_layers_of_many_images_are_read_side_by_side(memory: Memory, cache: Cache) -> None:
+    base = loaded(memory, cache, Made((LOWER,)))
+    builder = loaded(memory, cache, Made((LOWER, UPPER, LOWER[:0]), compression="zstd"))
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(3) as pool:
+        wanted = [(base, base.image(AMD64), True), (builder, builder.image(AMD64), False)]
+        first, second = LayerReader(store, pool).roots(wanted)
+    assert described(first) == {"f": ("file", "0o644", b"lower"), "g": ("file", "0o644", b"gone")}
+    assert described(second) == {"f": ("file", "0o644", b"upper")}
+    store.close()
+
+
+def test_blobs_are_kept_only_where_they_are_pushed(memory: Memory, cache: Cache) -> None:
+    base = loaded(memory, cache, Made((LOWER,)))
+    builder = loaded(memory, cache, Made((UPPER,)))
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(2) as pool:
+        wanted = [(base, base.image(AMD64), True), (builder, builder.image(AMD64), False)]
+        LayerReader(store, pool).roots(wanted)
+    assert cache.has(base.image(AMD64).layers[0].descriptor)
+    assert not cache.has(builder.image(AMD64).layers[0].descriptor)
+    store.close()
+
+
+def test_a_layer_that_is_there_twice_is_read(memory: Memory, cache: Cache) -> None:
+    twice = loaded(memory, cache, Made((LOWER, UPPER, LOWER)))
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(2) as pool:
+        (root,) = LayerReader(store, pool).roots([(twice, twice.image(AMD64), False)])
+    assert described(root) == described_again()
+    store.close()
+
+
+def described_again() -> dict[str, tuple[object, ...]]:
+    return {"f": ("file", "0o644", b"lower"), "g": ("file", "0o644", b"gone")}
+
+
+def test_a_broken_layer_is_named(memory: Memory, cache: Cache) -> None:
+    broken = loaded(memory, cache, Made((LOWER, b"not a tar" * 100)))
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(2) as pool, pytest.raises(LayerError) as caught:
+        LayerReader(store, pool).roots([(broken, broken.image(AMD64), False)])
+    layer = broken.image(AMD64).layers[1]
+    assert f"reading layer {layer.descriptor.digest} of h.io/base: " in str(caught.value)
+
+
+# the time of a layer
+
+
+@pytest.mark.parametrize(
+    ("created", "seconds"),
+    [
+        (["1970-01-01T00:00:00Z"], 0),
+        (["2026-01-02T03:04:05Z"], 1767323045),
+        (["2026-01-02T03:04:05.999999999Z"], 1767323045),
+        (["2026-01-02T04:04:05+01:00"], 1767323045),
+        (["1970-01-01T00:00:00Z", "2026-01-02T03:04:05Z"], 1767323045),
+        (["2026-01-02T03:04:05Z", None], 1767323045),
+        ([None], 0),
+        ([""], 0),
+        (["yesterday"], 0),
+        (["0001-01-01T00:00:00Z"], 0),
+        (["0001-01-01T00:00:00+14:00"], 0),
+        (["2026-01-02T03:04:05"], 0),
+    ],
+)
+def test_the_time_is_the_newest_of_the_inputs(created: list[str | None], seconds: int) -> None:
+    assert epoch_of([image(created=one) for one in created]) == seconds
+
+
+def test_source_date_epoch_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert epoch_of([image(created="2026-01-02T03:04:05Z")]) == 1_700_000_000
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert epoch_of([image(created="2026-01-02T03:04:05Z")]) == 1767323045
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "-1", "1.5", " 1", "1\n", "0x1", "99999999999", "1" * 5000, "\N{ARABIC-INDIC DIGIT ONE}"],
+)
+def test_a_source_date_epoch_that_is_no_number_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(RecipeError, match="SOURCE_DATE_EPOCH is") as caught:
+        epoch_of([image()])
+    assert caught.value.hint
