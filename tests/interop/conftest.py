@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from fixtures import build, registry, sandbox
+from tests.interop.peers import need
 
 ARCHITECTURES = ("amd64", "arm64")
 TARGET = "3.13-debian13"
@@ -24,17 +24,6 @@ _EMULATORS = {"arm64": "qemu-aarch64-static"}
 _PEERS = (
     "docker-registry", "skopeo", "umoci", "runc", "bwrap", "strace", "qemu-aarch64-static",
 )  # fmt: skip
-
-
-def need(program: str) -> str:
-    """Return the path of a peer, or skip; in CI its absence is a failure."""
-    path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    if path is None:
-        message = f"this test needs {program}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 @pytest.fixture(scope="session")

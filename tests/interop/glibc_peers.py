@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
+from tests.interop.peers import need
 
 Listed = tuple[tuple[str, str | None], ...]
 
+_EMULATORS = {"arm64": "qemu-aarch64-static", "amd64": "qemu-x86_64-static"}
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 _LINE = re.compile(r"\t(.*?)(?: => (.*?))?(?: \(0x[0-9a-f]+\))?$")
 
@@ -21,16 +22,13 @@ def emulator(arch: str) -> str | None:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
     if machine == arch:
         return None
-    return shutil.which({"arm64": "qemu-aarch64-static", "amd64": "qemu-x86_64-static"}[arch])
+    return shutil.which(_EMULATORS[arch])
 
 
 def emulator_line(arch: str) -> list[str]:
     """Return what to put before a static program of `arch`; skips where nothing runs it."""
     native = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
-    qemu = emulator(arch)
-    if qemu is None and native != arch:
-        pytest.skip(f"nothing here runs {arch} programs")
-    return [qemu] if qemu else []
+    return [] if native == arch else [need(_EMULATORS[arch])]
 
 
 def sandbox(root: Path, arch: str, *command: str) -> list[str]:

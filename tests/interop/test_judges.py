@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 from fixtures import build, registry, tools
-from tests.interop.conftest import TARGET, Assembled, layersmith, need
+from tests.interop.conftest import TARGET, Assembled, layersmith
+from tests.interop.peers import need
 
 pytestmark = pytest.mark.interop
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.interop.conftest import TARGET, Assembled, layersmith, need
+from tests.interop.conftest import TARGET, Assembled, layersmith
+from tests.interop.peers import need
 
 pytestmark = pytest.mark.interop
 

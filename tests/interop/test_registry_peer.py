@@ -7,7 +7,6 @@ import datetime as dt
 import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -23,6 +22,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from tests.interop.peers import need
 
 from layersmith.errors import NotFound, Unauthorized
 from layersmith.oci.content import read_document
@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 
     from layersmith.stores.registry_repository import RegistryRepository
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(not shutil.which("docker-registry"), reason="needs docker-registry"),
-]
+pytestmark = pytest.mark.interop
 
 USER, PASSWORD = "canary-user", "canary-s3cret"
 BCRYPT = "$2b$05$abcdefghijklmnopqrstuugkUvwbKFxld9r27/VoIxI9WNyqIxj06"
@@ -68,7 +65,7 @@ def docker_registry(directory: Path, **sections: Any) -> Iterator[str]:
         **sections,
     }
     (directory / "registry.yml").write_text(json.dumps(config))
-    command = ["docker-registry", "serve", str(directory / "registry.yml")]
+    command = [need("docker-registry"), "serve", str(directory / "registry.yml")]
     plain = {k: v for k, v in os.environ.items() if not k.startswith("REGISTRY_")}  # it reads them
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=plain)
@@ -265,13 +262,12 @@ def test_an_image_goes_there_and_back(peer: Peer) -> None:
             repository.resolve("none")
 
 
-@pytest.mark.skipif(not shutil.which("skopeo"), reason="needs skopeo")
 def test_skopeo_reads_what_we_wrote(peer: Peer, tmp_path: Path) -> None:
     with Registries() as registries:
         top = push_image(registries.repository(Reference.parse(f"{peer.host}/team/one:1")))
     target = tmp_path / "layout"
     subprocess.run(
-        ["skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests",
+        [need("skopeo"), "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests",
          "--src-tls-verify=false", f"docker://{peer.host}/team/one:1", f"oci:{target}:1"],
         check=True, capture_output=True,
     )  # fmt: skip

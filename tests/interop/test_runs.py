@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from fixtures import sandbox
-from tests.interop.conftest import ARCHITECTURES, TARGET, Assembled, emulator, layersmith, need
+from tests.interop.conftest import ARCHITECTURES, TARGET, Assembled, emulator, layersmith
+from tests.interop.peers import need
 
 pytestmark = pytest.mark.interop
 

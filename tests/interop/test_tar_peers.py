@@ -21,6 +21,7 @@ from tests.build.image import Made
 from tests.build.layers import stacked
 from tests.build.mutants import mutated, random_layers
 from tests.build.tree import Shelf, described, entries, tree
+from tests.interop.peers import need
 
 from layersmith.errors import LayerError
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Special
@@ -40,16 +41,9 @@ Shown: TypeAlias = "tuple[object, ...]"
 COMPARED = [case for case in CASES if case.is_accepted and case not in DEVICES]
 
 
-def needed(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
-
-
 def go_tree(folder: Path, *layers: bytes) -> dict[str, Shown]:
     """Return what umoci makes of an image of `layers`; raises CalledProcessError."""
-    umoci = needed("umoci")
+    umoci = need("umoci")
     layout = Layout(folder / "layout")
     layout.tag("t", Made(layers, compression="none").put(layout))
     command = [umoci, "unpack", "--rootless", "--image", f"{folder}/layout:t", f"{folder}/bundle"]
@@ -159,7 +153,7 @@ def test_go_makes_one_inode_of_our_hard_links(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["tar", "bsdtar"])
 def test_tar_programs_extract_what_we_pack(program: str, tmp_path: Path) -> None:
-    found = needed(program)
+    found = need(program)
     out = tmp_path / "out"
     out.mkdir()
     subprocess.run(
@@ -175,7 +169,7 @@ def test_tar_programs_extract_what_we_pack(program: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("program", ["tar", "bsdtar"])
 def test_tar_programs_list_our_names_in_our_order(program: str) -> None:
-    found = needed(program)
+    found = need(program)
     ran = subprocess.run(
         [found, "-t", "-f", "-"],
         input=packed(FILLED),
