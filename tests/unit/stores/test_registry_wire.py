@@ -261,7 +261,9 @@ def over_tls(host: str, ca_file: Path | None) -> Iterator[RegistryRepository]:
     client = RegistryClient(endpoint, RegistryOptions(ca_file=ca_file, limits=QUICK))
     reference = Reference.parse(f"{host}/{REPO}:1")
     try:
-        yield RegistryRepository(client, endpoint, reference, lambda _: endpoint, Registries()._progress)
+        yield RegistryRepository(
+            client, endpoint, reference, lambda _: endpoint, Registries()._progress
+        )
     finally:
         client.close()
 
