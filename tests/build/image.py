@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 from tests.build.tar import archive, file
 
+from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import (
     OCI_CONFIG,
@@ -43,7 +43,7 @@ def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
 
 def put(sink: Sink, data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
     described = descriptor(data, media_type)
-    sink.put(described, io.BytesIO(data))
+    sink.put(described, held(data))
     return described
 
 

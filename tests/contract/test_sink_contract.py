@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from tests.build.image import Made, descriptor, put, put_index, shown
 
 from layersmith.errors import LayersmithError, NotFound, VerificationError
+from layersmith.oci.content import held
 from layersmith.oci.documents import OCI_LAYER, Descriptor
 from layersmith.oci.reference import Reference
 
@@ -55,7 +57,7 @@ def stored(place: Place, wanted: Descriptor) -> bytes:
 def test_what_is_put_is_there(place: Place) -> None:
     wanted = descriptor(BLOB)
     assert not place.repository.has(wanted)
-    place.repository.put(wanted, io.BytesIO(BLOB))
+    place.repository.put(wanted, held(BLOB))
     assert place.repository.has(wanted)
     assert stored(place, wanted) == BLOB
 
@@ -69,7 +71,7 @@ def test_putting_it_again_changes_nothing(place: Place) -> None:
 @pytest.mark.parametrize("data", [b"", b"x", BLOB, BLOB * 5])
 def test_any_size_is_put_from_any_stream(place: Place, data: bytes) -> None:
     wanted = descriptor(data)
-    place.repository.put(wanted, Slow(data))
+    place.repository.put(wanted, lambda: nullcontext(Slow(data)))
     assert stored(place, wanted) == data
 
 
@@ -81,7 +83,7 @@ def test_any_size_is_put_from_any_stream(place: Place, data: bytes) -> None:
 def test_other_bytes_are_refused_and_leave_nothing(place: Place, data: bytes) -> None:
     wanted = descriptor(BLOB)
     with pytest.raises(VerificationError):
-        place.repository.put(wanted, io.BytesIO(data))
+        place.repository.put(wanted, held(data))
     assert not place.repository.has(wanted)
     with pytest.raises(NotFound):
         stored(place, wanted)
@@ -90,15 +92,28 @@ def test_other_bytes_are_refused_and_leave_nothing(place: Place, data: bytes) ->
 def test_a_stream_that_breaks_leaves_nothing(place: Place) -> None:
     wanted = descriptor(BLOB)
     with pytest.raises((Broken, LayersmithError)):
-        place.repository.put(wanted, Breaking(BLOB[:100_000]))
+        place.repository.put(wanted, lambda: nullcontext(Breaking(BLOB[:100_000])))
     assert not place.repository.has(wanted)
+
+
+def test_nothing_is_opened_that_is_not_closed(place: Place) -> None:
+    wanted = descriptor(BLOB)
+    opened: list[io.BytesIO] = []
+
+    def opener() -> io.BytesIO:
+        opened.append(io.BytesIO(BLOB))
+        return opened[-1]
+
+    place.repository.put(wanted, opener)
+    assert opened
+    assert all(stream.closed for stream in opened)
 
 
 def test_a_failure_can_be_made_good(place: Place) -> None:
     wanted = descriptor(BLOB)
     with pytest.raises(VerificationError):
-        place.repository.put(wanted, io.BytesIO(b"x" * len(BLOB)))
-    place.repository.put(wanted, io.BytesIO(BLOB))
+        place.repository.put(wanted, held(b"x" * len(BLOB)))
+    place.repository.put(wanted, held(BLOB))
     assert stored(place, wanted) == BLOB
 
 

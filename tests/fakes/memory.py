@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from layersmith.errors import NotFound
-from layersmith.oci.content import Readable, VerifiedReader
+from layersmith.oci.content import Opener, Readable, VerifiedReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,10 +72,11 @@ class Memory:
         self._keep(descriptor, neighbour.blobs[descriptor.digest])
         return True
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
         self._note("put", descriptor.digest)
-        reader = VerifiedReader(stream, descriptor, self._name)
-        self._keep(descriptor, b"".join(iter(lambda: reader.read(4096), b"")))
+        with opener() as stream:
+            reader = VerifiedReader(stream, descriptor, self._name)
+            self._keep(descriptor, b"".join(iter(lambda: reader.read(4096), b"")))
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         self._note("tag", name)

@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -22,14 +23,23 @@ from tests.fakes.wire import Drop, Reply, Request, Server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
-__all__ = ["Drop", "FakeRegistry", "Reply", "Request", "digest_of", "error"]
+__all__ = ["Action", "Drop", "FakeRegistry", "Instead", "Reply", "Request", "digest_of", "error"]
 
 
 def digest_of(data: bytes) -> str:
     """Return the sha256 digest of `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Instead:
+    """Answers a request without the registry."""
+
+    answer: Callable[[Request], Reply]
+
+
+Action = Reply | Drop | Instead | Callable[[Reply], Reply]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +48,7 @@ class _Rule:
 
     method: str
     path: re.Pattern[str]
-    action: Reply | Drop | Callable[[Reply], Reply]
+    action: Action
 
     def fits(self, request: Request) -> bool:
         return self.method == request.method and self.path.search(request.target) is not None
@@ -115,10 +125,13 @@ class FakeRegistry:
         self,
         method: str,
         path: str,
-        action: Reply | Drop | Callable[[Reply], Reply],
+        action: Action,
         times: int = 1,
     ) -> None:
-        """Let `action` befall the next `times` requests whose method and path match."""
+        """Let `action` befall the next `times` requests whose method and path match.
+
+        A function changes the honest answer; `Instead` answers and nothing happens here.
+        """
         self._rules += [_Rule(method, re.compile(path), action) for _ in range(times)]
 
     @property
@@ -155,8 +168,10 @@ class FakeRegistry:
             if isinstance(rule.action, Reply):
                 return rule.action, None
             if isinstance(rule.action, Drop):
-                sent = Reply() if rule.action.after is None else self._honest(request)
-                return sent, rule.action
+                acts = rule.action.acted or rule.action.after is not None
+                return self._honest(request) if acts else Reply(), rule.action
+            if isinstance(rule.action, Instead):
+                return rule.action.answer(request), None
             return rule.action(self._honest(request)), None
 
     def _honest(self, request: Request) -> Reply:

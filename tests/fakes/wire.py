@@ -55,10 +55,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Drop:
-    """Break the connection: before the answer, or `after` bytes of its body."""
+    """Break the connection: before the answer, or `after` bytes of its body.
+
+    `acted`: what was asked has been done, only the answer is lost.
+    """
 
     after: int | None = None
     reset: bool = False
+    acted: bool = False
 
 
 class _Handler(BaseHTTPRequestHandler):

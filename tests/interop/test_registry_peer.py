@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import io
 import json
 import os
 import socket
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from tests.interop.peers import need
 
 from layersmith.errors import NotFound, Unauthorized
-from layersmith.oci.content import read_document
+from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from layersmith.oci.reference import Reference
@@ -227,17 +226,17 @@ def push_image(repository: RegistryRepository, origin: Reference | None = None) 
         if origin and repository.mount(blob, origin):
             return True
         assert not repository.has(blob)
-        repository.put(blob, io.BytesIO(data))
+        repository.put(blob, held(data))
         assert repository.has(blob)
         return False
 
     with ThreadPoolExecutor(6) as pool:
         mounted = list(pool.map(bring, LAYERS))
     assert all(mounted) == bool(origin)
-    repository.put(descriptor(config, OCI_CONFIG), io.BytesIO(config))
-    repository.put(entry, io.BytesIO(manifest))
+    repository.put(descriptor(config, OCI_CONFIG), held(config))
+    repository.put(entry, held(manifest))
     top = descriptor(index, OCI_INDEX)
-    repository.put(top, io.BytesIO(index))
+    repository.put(top, held(index))
     repository.tag("1", top)
     return top
 
@@ -289,7 +288,7 @@ def test_who_we_are_matters(peer: Peer, tmp_path: Path) -> None:
             (tmp_path / "config.json").write_text("{}")
         began = time.monotonic()
         with Registries() as registries, pytest.raises(Unauthorized) as caught:
-            registries.repository(reference).put(descriptor(b"x", OCI_LAYER), io.BytesIO(b"x"))
+            registries.repository(reference).put(descriptor(b"x", OCI_LAYER), held(b"x"))
         assert time.monotonic() - began < 2
         assert "wr0ng" not in f"{caught.value} {caught.value.hint}"
         assert caught.value.hint

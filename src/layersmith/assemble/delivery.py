@@ -6,12 +6,12 @@ the same registry holds are mounted, not moved.
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import LayersmithError, intention
+from layersmith.oci.content import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,13 +107,12 @@ def _bring(blob: Blob, sink: Sink, cache: Cache) -> None:
         return
     if sink.has(blob.descriptor):
         return
-    with blob.open(cache) as stream:
-        sink.put(blob.descriptor, stream)
+    sink.put(blob.descriptor, lambda: blob.open(cache))
 
 
 def _put(sink: Sink, document: Document[Any]) -> None:
     if not sink.has(document.descriptor):
-        sink.put(document.descriptor, io.BytesIO(document.raw))
+        sink.put(document.descriptor, held(document.raw))
 
 
 def _all(results: Iterator[None]) -> None:

@@ -8,6 +8,8 @@ it are tags or digests.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from layersmith.errors import DigestMismatch, DocumentError, SizeMismatch
@@ -16,8 +18,6 @@ from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES
 from layersmith.oci.strictjson import MAX_DOCUMENT
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from typing_extensions import Buffer
 
     from layersmith.oci.documents import Descriptor
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CHUNK",
     "NoProgress",
+    "Opener",
     "Progress",
     "Readable",
     "Sink",
     "Source",
     "VerifiedReader",
+    "held",
     "is_manifest",
     "read_document",
 ]
@@ -43,6 +45,10 @@ class Readable(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, empty only at the end."""
+
+
+Opener = Callable[[], AbstractContextManager[Readable]]
+"""Opens the same bytes from their start, as often as it is called."""
 
 
 class Source(Protocol):
@@ -75,8 +81,11 @@ class Sink(Protocol):
     def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
         """Take a blob over from another repository of the same registry, if possible."""
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
-        """Store a blob or manifest; nothing is visible unless all of it verified."""
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
+        """Store a blob or manifest; nothing is visible unless all of it verified.
+
+        `opener` is called again where a transfer has to start again.
+        """
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that has been put."""
@@ -109,6 +118,11 @@ class NoProgress:
 def is_manifest(descriptor: Descriptor) -> bool:
     """Tell whether the descriptor is of a manifest or an index, not a blob."""
     return descriptor.media_type in MANIFEST_TYPES or descriptor.media_type in INDEX_TYPES
+
+
+def held(raw: bytes) -> Opener:
+    """Return the opener of bytes in memory."""
+    return lambda: io.BytesIO(raw)
 
 
 class VerifiedReader(io.RawIOBase):

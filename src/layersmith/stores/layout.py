@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import DocumentError, NotFound, OutputError
-from layersmith.oci.content import CHUNK, Readable, VerifiedReader
+from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.stores.files import appearing, disk_errors
@@ -92,13 +92,14 @@ class Layout:
         """Return false: a directory has no other repositories."""
         return False
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
         """Store a blob; it appears whole, verified and on the disk."""
         path = self._blob(descriptor.digest)
-        reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
-        with disk_errors(f"writing {path}"), appearing(path, durable=True) as file:
-            while data := reader.read(CHUNK):
-                file.write(data)
+        with opener() as stream, disk_errors(f"writing {path}"):
+            reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
+            with appearing(path, durable=True) as file:
+                while data := reader.read(CHUNK):
+                    file.write(data)
         self._untagged.append(path)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:

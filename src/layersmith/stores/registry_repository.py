@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from layersmith.oci.content import Progress, Readable
+    from layersmith.oci.content import Opener, Progress, Readable
     from layersmith.oci.documents import Descriptor
     from layersmith.oci.reference import Reference
     from layersmith.stores.registry_client import RegistryClient
@@ -168,11 +168,12 @@ class RegistryRepository:
             return False
         return self.has(descriptor)
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
         """Store a blob or a manifest; nothing is visible unless all of it verified."""
         if is_manifest(descriptor):
             self._check_size(descriptor)
-            raw = VerifiedReader(stream, descriptor, self._where).read()
+            with opener() as stream:
+                raw = VerifiedReader(stream, descriptor, self._where).read()
             self._put_document(descriptor.digest, raw, descriptor)
             self._documents.keep(descriptor.digest, raw)
             return
@@ -182,8 +183,8 @@ class RegistryRepository:
         if not location:
             url = self._client.url(self._place.upload_blob_url())
             location = start_upload(self._client, url, self._push, what)
-        body = UploadBody(stream, descriptor, self._where, self._progress)
-        upload(self._client, location, body, descriptor, self._push, what)
+        with UploadBody(opener, descriptor, self._where, self._progress) as body:
+            upload(self._client, location, body, descriptor, self._push, what)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that was put here or is here."""

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
 from layersmith.oci.content import CHUNK, VerifiedReader
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from layersmith.oci.content import Progress, Readable
+    from layersmith.oci.content import Opener, Progress, Readable
     from layersmith.oci.documents import Descriptor
     from layersmith.stores.auth import Scopes
     from layersmith.stores.registry_client import RegistryClient
@@ -33,22 +34,32 @@ class UploadBody:
     """A request body of exactly the descriptor's bytes, verified while they leave.
 
     A wrong byte raises before the last block is sent, so the registry never sees a
-    complete request.
+    complete request. Nothing is opened before the first byte is wanted.
     """
 
     def __init__(
-        self, stream: Readable, descriptor: Descriptor, where: str, progress: Progress
+        self, opener: Opener, descriptor: Descriptor, where: str, progress: Progress
     ) -> None:
-        self._size = descriptor.size
-        self._verified = isinstance(stream, VerifiedReader)
-        self._stream = stream if self._verified else VerifiedReader(stream, descriptor, where)
+        self._opener = opener
+        self._descriptor = descriptor
+        self._where = where
         self._task = f"push {where} {descriptor.digest}"
         self._progress = progress
-        self._sent = 0
+        self._opened = ExitStack()
+        self._stream: Readable | None = None
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the stream."""
+        self._opened.close()
 
     def __len__(self) -> int:
         """Return the descriptor's size: the Content-Length."""
-        return self._size
+        return self._descriptor.size
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield blocks."""
@@ -56,15 +67,26 @@ class UploadBody:
 
     def read(self, size: int, /) -> bytes:
         """Return the next block."""
+        if self._stream is None:
+            stream = self._opened.enter_context(self._opener())
+            verified = isinstance(stream, VerifiedReader)
+            self._stream = (
+                stream if verified else VerifiedReader(stream, self._descriptor, self._where)
+            )
         data = self._stream.read(size)
         if data:
-            self._sent += len(data)
-            self._progress.advance(self._task, len(data), self._size)
+            self.sent += len(data)
+            self._progress.advance(self._task, len(data), self._descriptor.size)
         return data
 
     def rewind(self) -> bool:
-        """Tell whether nothing has been read yet: a stream cannot go back."""
-        return self._sent == 0
+        """Go back to the start: what was sent is taken back from the progress."""
+        self._opened.close()
+        self._stream = None
+        if self.sent:
+            self._progress.advance(self._task, -self.sent, self._descriptor.size)
+            self.sent = 0
+        return True
 
 
 def start_upload(client: RegistryClient, url: str, scopes: Scopes, what: str) -> str:

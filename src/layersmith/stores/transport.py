@@ -96,12 +96,13 @@ class Transport:
         """Send one request and return its answer, the body unread.
 
         Raises :class:`RegistryError` (status 0) if there is no answer. A connection
-        that the peer closed while it was idle is replaced, once.
+        that the peer closed while it was idle is replaced, once; but not under a
+        streamed body, of which much may have arrived.
         """
         try:
             return self._send(method, url, headers, body)
         except exceptions.ConnectionError as error:
-            if not _closed_under_us(error) or not rewound(body):
+            if not _closed_under_us(error) or not (body is None or isinstance(body, bytes)):
                 raise wire_error(error, url) from None
         except exceptions.RequestException as error:
             raise wire_error(error, url) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import pytest
 from tests.build.image import AMD64, Made, descriptor, for_platform, put, put_index, shown
 
 from layersmith.errors import DocumentError, NotFound, OutputError
+from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from layersmith.oci.image import load, select
@@ -181,7 +181,7 @@ def test_a_damaged_blob_is_not_had_and_is_mended(path: Path) -> None:
     wanted = put(layout, b"blob")
     (path / "blobs/sha256" / wanted.digest.encoded).write_bytes(b"blab")
     assert not layout.has(wanted)
-    layout.put(wanted, io.BytesIO(b"blob"))
+    layout.put(wanted, held(b"blob"))
     assert layout.has(wanted)
 
 
@@ -192,7 +192,7 @@ def test_a_link_in_a_layout_leads_nowhere_else(path: Path) -> None:
     (path / "blobs/sha256").mkdir(parents=True)
     secret.write_bytes(b"secret")
     (path / "blobs/sha256" / wanted.digest.encoded).symlink_to(secret)
-    layout.put(wanted, io.BytesIO(b"blob"))
+    layout.put(wanted, held(b"blob"))
     assert secret.read_bytes() == b"secret"
     assert layout.has(wanted)
 

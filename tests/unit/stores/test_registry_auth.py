@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 import time
@@ -10,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes.registry import FakeRegistry, Reply, error
+from tests.fakes.registry import FakeRegistry, Instead, Reply, error
 
 from layersmith.errors import LayersmithError, RegistryError, Unauthorized
-from layersmith.oci.content import read_document
+from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
 from layersmith.oci.reference import Reference
@@ -80,7 +79,7 @@ def test_basic(config: Config, registries: Registries) -> None:
         config.log_in(fake.host)
         repository = open_(registries, fake)
         repository.resolve("1")
-        repository.put(descriptor(b"new"), io.BytesIO(b"new"))
+        repository.put(descriptor(b"new"), held(b"new"))
         assert fake.blobs["team/app"][Digest.of(b"new")] == b"new"
         assert [r.authorization[:5] for r in fake.log] == ["", "Basic", "Basic", "Basic"]
 
@@ -106,7 +105,7 @@ def test_a_token_for_a_user_is_widened_to_push(config: Config, registries: Regis
         config.log_in(fake.host)
         repository = open_(registries, fake)
         repository.resolve("1")
-        repository.put(descriptor(b"new"), io.BytesIO(b"new"))
+        repository.put(descriptor(b"new"), held(b"new"))
         repository.resolve("1")
         scopes = [r.query["scope"] for r in fake.log if r.path == "/token"]
         assert scopes == [["repository:team/app:pull"], ["repository:team/app:pull,push"]]
@@ -188,16 +187,17 @@ def test_a_revoked_token_is_renewed_once(registries: Registries) -> None:
         assert fake.counts()["GET /token"] == 2
 
 
-def test_a_token_revoked_in_the_middle_of_an_upload_is_a_temporary_error(
+def test_a_token_revoked_in_the_middle_of_an_upload_is_renewed(
     config: Config, registries: Registries
 ) -> None:
     with filled(FakeRegistry(tokens=True, basic=(USER, PASSWORD))) as fake:
         config.log_in(fake.host)
         challenge = {"WWW-Authenticate": f'Bearer realm="{fake.url}/token"'}
-        fake.once("PUT", "uploads", error(401, "UNAUTHORIZED", **challenge))
-        with pytest.raises(RegistryError, match="middle of an upload") as caught:
-            open_(registries, fake).put(descriptor(b"new"), io.BytesIO(b"new"))
-        assert caught.value.temporary
+        denied = error(401, "UNAUTHORIZED", **challenge)
+        fake.once("PUT", "uploads", Instead(lambda _: denied))
+        open_(registries, fake).put(descriptor(b"new"), held(b"new"))
+        assert fake.blobs["team/app"][Digest.of(b"new")] == b"new"
+        assert [len(r.body) for r in fake.log if r.method == "PUT"] == [3, 3]
 
 
 def test_a_short_lived_token_is_not_used_past_its_life(
@@ -292,7 +292,7 @@ def test_a_401_without_challenge(config: Config, registries: Registries) -> None
 def test_anonymous_pushing_is_refused(registries: Registries) -> None:
     with filled(FakeRegistry(tokens=True)) as fake:
         with pytest.raises(Unauthorized) as caught:
-            open_(registries, fake).put(descriptor(b"x"), io.BytesIO(b"x"))
+            open_(registries, fake).put(descriptor(b"x"), held(b"x"))
         assert "docker login" in caught.value.hint
         assert not fake.uploads
 
@@ -380,7 +380,7 @@ def test_an_upload_elsewhere_carries_nothing(config: Config, registries: Registr
         config.log_in(fake.host, storage.host)
         fake.location = lambda path: f"{storage.url}{path}"
         storage.uploads["session-0"] = "team/app"
-        open_(registries, fake).put(descriptor(b"new"), io.BytesIO(b"new"))
+        open_(registries, fake).put(descriptor(b"new"), held(b"new"))
         assert storage.blobs["team/app"][Digest.of(b"new")] == b"new"
         assert saw(storage) == {""}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes.registry import Drop, FakeRegistry, Reply, error
+from tests.fakes.registry import Drop, FakeRegistry, Instead, Reply, Request, error
 
 from layersmith.errors import (
     DigestMismatch,
@@ -20,6 +21,7 @@ from layersmith.errors import (
     Unauthorized,
     VerificationError,
 )
+from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_LAYER, OCI_MANIFEST, Descriptor
 from layersmith.oci.reference import Reference
@@ -60,15 +62,18 @@ def repository(fake: FakeRegistry) -> Iterator[RegistryRepository]:
 
 
 def put(repository: RegistryRepository, data: bytes = BLOB) -> None:
-    repository.put(descriptor(data), io.BytesIO(data))
+    repository.put(descriptor(data), held(data))
 
 
-class Pipe:
+class Pipe(AbstractContextManager["Pipe"]):
     """A stream that can only be read, and says how much of it was."""
 
     def __init__(self, data: bytes) -> None:
         self._inner = io.BytesIO(data)
         self.largest = 0
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
 
     def read(self, size: int = -1, /) -> bytes:
         assert size >= 0, "never read to the end at once"
@@ -81,7 +86,7 @@ class Pipe:
 
 def test_a_blob_is_posted_and_put(fake: FakeRegistry, repository: RegistryRepository) -> None:
     stream = Pipe(BLOB)
-    repository.put(descriptor(BLOB), stream)
+    repository.put(descriptor(BLOB), lambda: stream)
     assert fake.blobs[REPO] == {Digest.of(BLOB): BLOB}
     opened, sent = fake.log
     assert (opened.method, opened.path) == ("POST", f"/v2/{REPO}/blobs/uploads/")
@@ -97,7 +102,7 @@ def test_an_empty_blob(fake: FakeRegistry, repository: RegistryRepository) -> No
     put(repository, b"")
     assert fake.blobs[REPO] == {Digest.of(b""): b""}
     with pytest.raises(VerificationError):
-        repository.put(descriptor(b""), io.BytesIO(b"x"))
+        repository.put(descriptor(b""), held(b"x"))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_wrong_bytes_never_make_a_whole_request(
     fake: FakeRegistry, repository: RegistryRepository, data: bytes, kind: type[LayersmithError]
 ) -> None:
     with pytest.raises(kind):
-        repository.put(descriptor(BLOB), io.BytesIO(data))
+        repository.put(descriptor(BLOB), held(data))
     assert not fake.blobs
     put(repository)
     assert fake.blobs[REPO] == {Digest.of(BLOB): BLOB}
@@ -198,12 +203,17 @@ def test_a_post_is_never_turned_into_a_get(
         put(repository)
 
 
-def test_a_redirect_after_the_body_was_sent_is_an_error(
-    fake: FakeRegistry, repository: RegistryRepository
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirected_body_is_sent_again_from_its_start(
+    fake: FakeRegistry, repository: RegistryRepository, status: int
 ) -> None:
-    fake.once("PUT", "uploads", Reply(307, {"Location": "/elsewhere"}))
-    with pytest.raises(RegistryError, match="middle of an upload"):
-        put(repository)
+    def moved(request: Request) -> Reply:
+        return Reply(status, {"Location": f"{request.target}&moved=1"})
+
+    fake.once("PUT", "uploads", Instead(moved))
+    put(repository)
+    assert fake.blobs[REPO] == {Digest.of(BLOB): BLOB}
+    assert [len(r.body) for r in fake.log] == [0, len(BLOB), len(BLOB)]
 
 
 def test_a_broken_upload_is_an_error(fake: FakeRegistry, repository: RegistryRepository) -> None:
@@ -301,7 +311,7 @@ def test_a_manifest_is_put_by_digest_then_tagged(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
     manifest = descriptor(RAW, OCI_MANIFEST)
-    repository.put(manifest, io.BytesIO(RAW))
+    repository.put(manifest, held(RAW))
     assert not fake.tags
     repository.tag("v1", manifest)
     assert fake.tags[REPO] == {"v1": manifest.digest}
@@ -336,7 +346,7 @@ def test_nothing_but_a_tag_reaches_a_url(
 def test_stands_for(repository: RegistryRepository) -> None:
     manifest = descriptor(RAW, OCI_MANIFEST)
     assert not repository.stands_for("v1", manifest)
-    repository.put(manifest, io.BytesIO(RAW))
+    repository.put(manifest, held(RAW))
     repository.tag("v1", manifest)
     assert repository.stands_for("v1", manifest)
     assert not repository.stands_for("v1", descriptor(b"{}", OCI_MANIFEST))
@@ -346,10 +356,10 @@ def test_wrong_manifest_bytes_are_not_sent(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
     with pytest.raises(DigestMismatch):
-        repository.put(descriptor(RAW, OCI_MANIFEST), io.BytesIO(RAW[:-1] + b" "))
+        repository.put(descriptor(RAW, OCI_MANIFEST), held(RAW[:-1] + b" "))
     huge = Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(RAW), size=5 << 20)
     with pytest.raises(DocumentError):
-        repository.put(huge, io.BytesIO(RAW))
+        repository.put(huge, held(RAW))
     assert not fake.log
 
 
@@ -359,7 +369,7 @@ def test_a_manifest_stored_as_another_is_an_error(
     other = Digest.of(b"other")
     fake.once("PUT", "manifests", lambda reply: reply.header("Docker-Content-Digest", other))
     with pytest.raises(DigestMismatch):
-        repository.put(descriptor(RAW, OCI_MANIFEST), io.BytesIO(RAW))
+        repository.put(descriptor(RAW, OCI_MANIFEST), held(RAW))
 
 
 def test_a_refused_manifest_says_the_registrys_code(
@@ -367,7 +377,7 @@ def test_a_refused_manifest_says_the_registrys_code(
 ) -> None:
     fake.once("PUT", "manifests", error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"))
     with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN: blob unknown") as caught:
-        repository.put(descriptor(RAW, OCI_MANIFEST), io.BytesIO(RAW))
+        repository.put(descriptor(RAW, OCI_MANIFEST), held(RAW))
     assert (caught.value.status, caught.value.code) == (400, "MANIFEST_BLOB_UNKNOWN")
 
 
@@ -376,7 +386,7 @@ def test_kept_manifests_are_bounded(fake: FakeRegistry) -> None:
     with Registries(options) as registries:
         repository = registries.repository(reference(fake))
         for data in (RAW, RAW + b" "):
-            repository.put(descriptor(data, OCI_MANIFEST), io.BytesIO(data))
+            repository.put(descriptor(data, OCI_MANIFEST), held(data))
         fake.log.clear()
         repository.tag("b", descriptor(RAW + b" ", OCI_MANIFEST))
         assert fake.counts() == {"PUT manifests": 1}

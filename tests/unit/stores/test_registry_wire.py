@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import ipaddress
 import json
 import logging
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fakes.registry import Drop, FakeRegistry, error
 
 from layersmith.errors import RegistryError
-from layersmith.oci.content import read_document
+from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
 from layersmith.oci.reference import Reference
@@ -107,7 +106,7 @@ def test_one_connection_serves_many_requests(fake: FakeRegistry, registries: Reg
         repository.resolve("1")
         assert not repository.has(descriptor(b"absent"))
         assert read_document(repository, descriptor(BLOB)) == BLOB
-        repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+        repository.put(descriptor(b"x"), held(b"x"))
     assert fake.connections_made == 1
 
 
@@ -118,7 +117,7 @@ def test_a_connection_closed_while_idle_is_replaced(
     repository.resolve("1")
     fake.close_idle()
     repository.resolve("1")
-    repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+    repository.put(descriptor(b"x"), held(b"x"))
     assert fake.counts()["HEAD manifests"] == 2
 
 
@@ -141,7 +140,7 @@ def test_a_body_that_was_begun_is_not_sent_again(
 ) -> None:
     fake.once("PUT", "uploads", Drop(reset=True))
     with pytest.raises(RegistryError):
-        at(registries, fake.host).put(descriptor(BLOB), io.BytesIO(BLOB))
+        at(registries, fake.host).put(descriptor(BLOB), held(BLOB))
     assert fake.counts()["PUT uploads"] == 1
 
 
@@ -214,7 +213,7 @@ def test_an_early_answer_to_an_upload_is_read(registries: Registries) -> None:
     refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     data = bytes(8 << 20)
     with peer(start, refusal) as host, pytest.raises(RegistryError) as caught:
-        at(registries, host).put(descriptor(data), io.BytesIO(data))
+        at(registries, host).put(descriptor(data), held(data))
     assert caught.value.status in (0, 413)  # the kernel may drop the answer with the data
 
 
@@ -298,7 +297,7 @@ def test_tls_is_never_left(tmp_path: Path) -> None:
                 read_document(repository, descriptor(BLOB))
             fake.location = lambda path: f"http://{fake.host}{path}"
             with pytest.raises(RegistryError, match="leaves TLS"):
-                repository.put(descriptor(b"x"), io.BytesIO(b"x"))
+                repository.put(descriptor(b"x"), held(b"x"))
 
 
 # proxies
@@ -331,7 +330,7 @@ def test_many_threads_read_and_write(fake: FakeRegistry, registries: Registries)
     repository = at(registries, fake.host)
 
     def there_and_back(data: bytes) -> bool:
-        repository.put(descriptor(data), io.BytesIO(data))
+        repository.put(descriptor(data), held(data))
         return read_document(repository, descriptor(data)) == data
 
     with ThreadPoolExecutor(8) as pool:
