@@ -11,6 +11,7 @@
     │  ├─ NotFound                        3
     │  ├─ Unauthorized                    4
     │  ├─ RegistryError                   5   status and code of the registry's answer
+    │  │  └─ MissingContent                   a manifest names what is not there (any more)
     │  └─ OutputError                     9   the output or the cache cannot be written
     ├─ VerificationError                  6   bytes are not what their digest says
     │  └─ DigestMismatch, SizeMismatch
@@ -47,6 +48,7 @@ __all__ = [
     "LayerError",
     "LayersmithError",
     "MalformedTar",
+    "MissingContent",
     "NotFound",
     "OutputError",
     "RecipeError",
@@ -145,7 +147,8 @@ class RegistryError(StoreError):
     """A registry answered with an error.
 
     `status` is the HTTP status (0: no answer), `code` the distribution-spec error
-    code if one was given, `temporary` whether trying again can help.
+    code if one was given, `temporary` whether trying again can help; then `wait` is for
+    how many seconds the registry asked, and `tries` how often it makes sense (0: as usual).
     """
 
     def __init__(
@@ -155,12 +158,23 @@ class RegistryError(StoreError):
         status: int = 0,
         code: str = "",
         temporary: bool = False,
+        wait: float = 0.0,
+        tries: int = 0,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
         self.temporary = temporary
+        self.wait = wait
+        self.tries = tries
+
+
+class MissingContent(RegistryError):
+    """The registry refuses a manifest because it lacks what the manifest names.
+
+    It had said otherwise, or has lost it since: bring the content again, then the manifest.
+    """
 
 
 class OutputError(StoreError):

@@ -134,6 +134,14 @@ class FakeRegistry:
         """
         self._rules += [_Rule(method, re.compile(path), action) for _ in range(times)]
 
+    def always(self, method: str, path: str, action: Action) -> None:
+        """Let `action` befall every such request from now on."""
+        self.once(method, path, action, times=1000)
+
+    def forgive(self) -> None:
+        """Drop what has been scripted."""
+        self._rules.clear()
+
     @property
     def connections_made(self) -> int:
         return self._server.connections_made

@@ -7,8 +7,10 @@
          RegistryRepository              both ports of oci.content, one repository
            registry_download.Download      bytes off the wire
            registry_upload                 bytes onto it
+           retries.Patience                when to try again, one for a host
            registry_client.RegistryClient  authorization, redirects, on oras
              transport.Transport           one HTTP exchange
+               wire                        sockets that watch the peer
 
 This module imports no network library; the first repository that is opened does.
 """
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from layersmith.oci.reference import Reference
     from layersmith.stores.registry_client import RegistryClient
     from layersmith.stores.registry_repository import RegistryRepository
+    from layersmith.stores.retries import Clock
 
 __all__ = ["Endpoint", "Registries", "RegistryOptions", "endpoint_for"]
 
@@ -36,10 +39,14 @@ class Registries:
     """Every registry of one run: hands out repositories, closes connections at the end."""
 
     def __init__(
-        self, options: RegistryOptions | None = None, progress: Progress | None = None
+        self,
+        options: RegistryOptions | None = None,
+        progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._options = options or RegistryOptions()
         self._progress = progress or NoProgress()
+        self._clock = clock
         self._clients: dict[str, RegistryClient] = {}
         self._lock = threading.Lock()
 
@@ -85,9 +92,12 @@ class Registries:
         from layersmith.stores.registry_client import (  # noqa: PLC0415 - as above
             RegistryClient,
         )
+        from layersmith.stores.retries import Patience  # noqa: PLC0415 - email's date parser
 
         with self._lock:
             client = self._clients.get(endpoint.origin)
             if client is None:
-                client = self._clients[endpoint.origin] = RegistryClient(endpoint, self._options)
+                patience = Patience(self._options.limits, self._clock, self._progress)
+                client = RegistryClient(endpoint, self._options, patience)
+                self._clients[endpoint.origin] = client
             return client

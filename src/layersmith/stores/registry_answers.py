@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bounded_body", "content_length", "discard", "error_of", "is_temporary", "read_whole"]
 
-_TRANSIENT: Final = frozenset({408, 425, 429})
+_TRANSIENT: Final = frozenset({408, 425, 429, 499})
 _RECOVERABLE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
 _TOO_MANY: Final = "the registry limits requests: wait, or log in if you have not"
 _SHOWN: Final = 300

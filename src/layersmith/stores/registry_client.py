@@ -18,9 +18,10 @@ import oras.provider
 
 from layersmith.errors import RegistryError
 from layersmith.oci.reference import Reference
-from layersmith.stores.registry_answers import discard, error_of
+from layersmith.stores.registry_answers import discard, error_of, is_temporary
 from layersmith.stores.registry_options import HUB_HOST
 from layersmith.stores.registry_urls import Origin, follow
+from layersmith.stores.retries import Patience
 from layersmith.stores.tokens import Authorizer
 from layersmith.stores.transport import Transport, rewound
 
@@ -53,12 +54,15 @@ class Place(oras.container.Container):  # type: ignore[misc]
 class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
     """All that is said to one registry origin, from any number of threads."""
 
-    def __init__(self, endpoint: Endpoint, options: RegistryOptions) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: RegistryOptions, patience: Patience | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.limits = options.limits
+        self.patience = patience or Patience(options.limits)
         self.transport = Transport(options.limits, options.ca_file)
         self.origin = Origin.of(endpoint.origin)
-        self.authorizer = Authorizer(endpoint, self.transport)
+        self.authorizer = Authorizer(endpoint, self.transport, self.patience)
         super().__init__(endpoint.host, insecure=endpoint.plain_http)
 
     @property
@@ -96,13 +100,43 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
     ) -> requests.Response:
         """Send a request and return the answer after redirects, its body unread.
 
-        `scopes` are what a token for it must allow.
+        `scopes` are what a token for it must allow. A failure that may pass is tried
+        again, from the first URL on; but not with a streamed body, whose sender has to
+        know how much arrived.
 
         Raises :class:`Unauthorized` if a challenge cannot be answered, and
         :class:`RegistryError` if there is no answer or a redirect leads nowhere we go.
         """
+        tries = self.patience.tries()
+        streamed = not (data is None or isinstance(data, bytes))
+        while True:
+            self.patience.wait()
+            try:
+                response = self._follow(method, url, headers or {}, data, scopes)
+            except RegistryError as error:
+                if streamed or not tries.after(error):
+                    raise
+                continue
+            status = response.status_code
+            if not is_temporary(status):
+                self.patience.succeeded()
+                return response
+            if streamed or not tries.worth(status, self.patience.asked(response.headers)):
+                return response
+            discard(response, self.limits.error_body)
+            tries.rest()
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | Body | None,
+        scopes: Scopes,
+    ) -> requests.Response:
+        """Send once, and follow redirects."""
         for _ in range(self.limits.redirects + 1):
-            response = self._authorized(method, url, headers or {}, data, scopes)
+            response = self._authorized(method, url, headers, data, scopes)
             if response.status_code not in _REDIRECTS:
                 return response
             url = self._next_hop(response, method, url)

@@ -29,11 +29,24 @@ class Limits:
     token: int = 64 * _KIB
     error_body: int = 64 * _KIB
     redirects: int = 5
-    connect: float = 10.0
-    read: float = 30.0
     connections: int = 16
     kept_documents: int = 16 * _KIB * _KIB
-    send_block: int = 32 * _KIB  # must leave within a timeout on the slowest link
+
+    # On the wire: see wire.py.
+    connect: float = 10.0
+    read: float = 25.0
+    floor: int = 64  # bytes a second: a sixteenth of what one of 8 streams gets of 64 kbit/s
+    send_block: int = 16 * _KIB  # must leave within a timeout on the slowest link
+    receive_block: int = 64 * _KIB
+
+    # Trying again: see retries.py. Six of ten answers may be faults, and a push succeeds.
+    tries: int = 20
+    patience: float = 180.0
+    backoff: float = 0.1
+    longest_backoff: float = 5.0
+    longest_wait: float = 120.0  # of a Retry-After
+    retries: int = 100  # of one host, above those that its successes pay for
+    regained: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

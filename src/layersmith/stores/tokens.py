@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from layersmith.stores.auth import Challenge
     from layersmith.stores.registry_options import Endpoint
+    from layersmith.stores.retries import Patience
     from layersmith.stores.transport import Transport
 
 __all__ = ["Authorizer"]
@@ -56,10 +57,11 @@ class _Token(NamedTuple):
 class Authorizer:
     """Holds what one origin wants; for any number of threads."""
 
-    def __init__(self, endpoint: Endpoint, transport: Transport) -> None:
+    def __init__(self, endpoint: Endpoint, transport: Transport, patience: Patience) -> None:
         self._host = endpoint.host
         self._origin = Origin.of(endpoint.origin)
         self._transport = transport
+        self._patience = patience
         self._lock = threading.Lock()
         self._pending: dict[_Key, Future[str]] = {}
         self._tokens: dict[_Key, _Token] = {}
@@ -179,7 +181,13 @@ class Authorizer:
         if response.status_code != 200:
             error = error_of(response, what, secrets=self.secrets)
             status = response.status_code
-            raise RegistryError(error.message, status=status, temporary=is_temporary(status))
+            raise RegistryError(
+                error.message,
+                status=status,
+                temporary=is_temporary(status),
+                wait=self._patience.asked(response.headers),
+                hint="the registry's challenge names this token server: ask who runs them",
+            )
         limit = self._transport.limits.token
         body = bounded_body(response, limit)
         try:

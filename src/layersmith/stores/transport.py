@@ -7,6 +7,7 @@ are not followed, cookies and netrc are ignored, nothing is decoded.
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from urllib3 import exceptions as urllib3_exceptions
 from layersmith import __version__
 from layersmith.errors import RegistryError, one_line
 from layersmith.stores.registry_urls import Origin
+from layersmith.stores.wire import watched_pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,15 +59,23 @@ class _NoAuth(requests.auth.AuthBase):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """A pool whose connections send in blocks of our size."""
+    """A pool of connections that send in blocks of our size and watch the peer."""
 
     def __init__(self, limits: Limits) -> None:
         self._block = limits.send_block
+        self._pools = watched_pools(limits)
         super().__init__(pool_connections=8, pool_maxsize=limits.connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Add the block size; everything else as usual."""
+        """Add the block size and our connections; everything else as usual."""
         super().init_poolmanager(*args, blocksize=self._block, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the same for a proxy's connections."""
+        manager = super().proxy_manager_for(*args, blocksize=self._block, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
 
 class Transport:
@@ -185,19 +195,23 @@ def _closed_under_us(error: BaseException) -> bool:
     return any(isinstance(cause, dropped) for cause in _causes(error))
 
 
-_KINDS: Final[tuple[tuple[type[BaseException], str, bool], ...]] = (
-    (urllib3_exceptions.ProxyError, "the proxy cannot be used", True),
-    (urllib3_exceptions.NameResolutionError, "the host's name cannot be resolved", True),
-    (ConnectionRefusedError, "the connection is refused", True),
-    (urllib3_exceptions.NewConnectionError, "no connection", True),
-    (urllib3_exceptions.ConnectTimeoutError, "no connection in time", True),
-    (urllib3_exceptions.SSLError, "TLS fails", False),
-    (exceptions.SSLError, "TLS fails", False),
-    (urllib3_exceptions.ReadTimeoutError, "no answer in time", True),
-    (exceptions.ReadTimeout, "no answer in time", True),
-    (TimeoutError, "no answer in time", True),
-    (ConnectionError, "the connection was closed", True),
-    (urllib3_exceptions.IncompleteRead, "the answer was cut off", True),
+# What it is, how to say it, and how many tries make sense: 1 for what will stay, 0 for
+# as many as usual, few for what takes long to fail (no name, no connection, a stall).
+_KINDS: Final[tuple[tuple[type[BaseException], str, int], ...]] = (
+    (urllib3_exceptions.ProxyError, "the proxy cannot be used", 4),
+    (urllib3_exceptions.NameResolutionError, "the host's name cannot be resolved", 3),
+    (ConnectionRefusedError, "the connection is refused", 6),
+    (urllib3_exceptions.NewConnectionError, "no connection", 4),
+    (urllib3_exceptions.ConnectTimeoutError, "no connection in time", 3),
+    (ssl.SSLCertVerificationError, "TLS fails", 1),
+    (ssl.SSLEOFError, "the connection was closed", 0),
+    (urllib3_exceptions.SSLError, "TLS fails", 1),
+    (exceptions.SSLError, "TLS fails", 1),
+    (urllib3_exceptions.ReadTimeoutError, "no answer in time", 4),
+    (exceptions.ReadTimeout, "no answer in time", 4),
+    (TimeoutError, "no answer in time", 4),
+    (ConnectionError, "the connection was closed", 0),
+    (urllib3_exceptions.IncompleteRead, "the answer was cut off", 0),
 )
 
 
@@ -209,11 +223,12 @@ def wire_error(error: BaseException, url: str) -> RegistryError:
     """
     where = str(Origin.of(url)) if urlsplit(url).hostname else "the registry"
     causes = list(_causes(error))
-    for kind, text, temporary in _KINDS:
+    for kind, text, tries in _KINDS:
         if any(isinstance(cause, kind) for cause in causes):
             detail = f" ({reason})" if (reason := _reason(causes)) else ""
             hint = _TLS_HINT if text == "TLS fails" else ""
-            return RegistryError(f"{where}: {text}{detail}", temporary=temporary, hint=hint)
+            message = f"{where}: {text}{detail}"
+            return RegistryError(message, temporary=tries != 1, tries=tries, hint=hint)
     return RegistryError(f"{where}: the answer is not HTTP", temporary=True)
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry, Instead, Reply, error
 
 from layersmith.errors import LayersmithError, RegistryError, Unauthorized
@@ -52,7 +53,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 @pytest.fixture
 def registries(config: Config) -> Iterator[Registries]:
-    with Registries() as opened:
+    with Registries(clock=FakeClock()) as opened:
         yield opened
 
 
@@ -155,7 +156,7 @@ def test_many_threads_share_one_refusal(registries: Registries) -> None:
     with filled(FakeRegistry(tokens=True)) as fake:
         repository = open_(registries, fake)
         fake.pause("/token", 0.2)
-        fake.once("GET", "/token", error(500, "UNKNOWN"))
+        fake.once("GET", "/token", error(501, "UNSUPPORTED"))
         together = threading.Barrier(8)
 
         def resolve(_: int) -> LayersmithError:
@@ -241,7 +242,7 @@ def test_a_registry_that_is_never_content_is_answered_once(registries: Registrie
 )
 def test_what_is_no_token_is_refused(registries: Registries, reply: Reply) -> None:
     with filled(FakeRegistry(tokens=True)) as fake:
-        fake.once("GET", "/token", reply)
+        fake.always("GET", "/token", reply)
         with pytest.raises(RegistryError, match="for a token"):
             open_(registries, fake).resolve("1")
 

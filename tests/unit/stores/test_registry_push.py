@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, Instead, Reply, Request, error
 
 from layersmith.errors import (
@@ -57,7 +58,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegist
 @pytest.fixture
 def repository(fake: FakeRegistry) -> Iterator[RegistryRepository]:
     options = RegistryOptions(limits=Limits(connect=2, read=2))
-    with Registries(options) as registries:
+    with Registries(options, clock=FakeClock()) as registries:
         yield registries.repository(reference(fake))
 
 
@@ -268,7 +269,7 @@ def test_a_mount_that_is_no_good_falls_back(
 def test_a_mount_that_breaks_is_an_error(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
-    fake.once("POST", "mount=", error(503, "UNAVAILABLE"))
+    fake.always("POST", "mount=", error(503, "UNAVAILABLE"))
     with pytest.raises(RegistryError):
         repository.mount(descriptor(BLOB), reference(fake, "library/base"))
 
