@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=PLACES)
-def place(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Place]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with PLACES[request.param](tmp_path) as opened:
         yield opened

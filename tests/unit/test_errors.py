@@ -60,6 +60,11 @@ def test_a_layer_error_names_its_path_and_a_recipe_error_its_place() -> None:
     assert str(RecipeError("no", place="f.toml:3")) == "f.toml:3: no"
 
 
+def test_an_elf_error_names_its_path() -> None:
+    assert str(errors.ElfError("damaged", path="usr/lib/x.so")) == "usr/lib/x.so: damaged"
+    assert str(errors.ElfError("damaged")) == "damaged"
+
+
 def test_a_closure_error_says_all_problems() -> None:
     assert str(ClosureError("missing", problems=("a", "b"))) == "missing; a; b"
 

@@ -13,7 +13,7 @@ from tests.fakes.memory import Memory, MemoryRegistry
 from layersmith.assemble.crew import Crew
 from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
 from layersmith.errors import RegistryError, VerificationError
-from layersmith.oci.content import NoProgress, Readable, read_document
+from layersmith.oci.content import NoProgress, Opener, read_document
 from layersmith.oci.image import load, make_index, select
 from layersmith.oci.reference import Reference
 from layersmith.stores.cache import Cache, CachedSource
@@ -34,10 +34,10 @@ class Refusing(Memory):
         super().__init__("refusing")
         self._refused = digest
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
         if descriptor.digest == self._refused:
             raise RegistryError("no room", status=507)
-        super().put(descriptor, stream)
+        super().put(descriptor, opener)
 
 
 @dataclass(frozen=True)

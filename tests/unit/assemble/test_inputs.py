@@ -38,11 +38,6 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def _no_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-
-
 def loaded(memory: Memory, cache: Cache, *mades: Made) -> Input:
     entries = [for_platform(made.put(memory), made.platform) for made in mades]
     memory.tag("t", put_index(memory, entries))

@@ -56,6 +56,7 @@ def test_reading_nothing_is_no_end() -> None:
 
 def test_works_below_a_buffered_reader() -> None:
     assert io.BufferedReader(reader(DATA), 3).read() == DATA
+    assert io.BufferedReader(reader(DATA), 3).read(4) == DATA[:4]
     with pytest.raises(DigestMismatch):
         io.BufferedReader(reader(b"x" * 10), 3).read()
 

@@ -184,6 +184,7 @@ def test_keys_that_are_data_may_differ_in_case() -> None:
     ("change", "path"),
     [
         ({"schemaVersion": 1}, "$.schemaVersion"),
+        ({"schemaVersion": 3}, "$.schemaVersion"),
         ({"schemaVersion": "2"}, "$.schemaVersion"),
         ({"schemaVersion": 2.5}, "$.schemaVersion"),
         ({"config": None}, "$.config"),
@@ -193,7 +194,7 @@ def test_keys_that_are_data_may_differ_in_case() -> None:
         ({"layers": [None]}, "$.layers[0]"),
         ({"layers": [{}]}, "$.layers[0]"),
         ({"layers": [BLOB, {**BLOB, "size": -1}]}, "$.layers[1].size"),
-        ({"layers": [{**BLOB, "size": 2**63 - 1}]}, "$.layers[0].size"),
+        ({"layers": [{**BLOB, "size": 2**53 + 1}]}, "$.layers[0].size"),
         ({"layers": [{**BLOB, "size": 1.5}]}, "$.layers[0].size"),
         ({"layers": [{**BLOB, "size": True}]}, "$.layers[0].size"),
         ({"layers": [{**BLOB, "size": "4"}]}, "$.layers[0].size"),
@@ -231,6 +232,12 @@ def test_embedded_data_is_what_the_digest_says() -> None:
 def test_embedded_data_that_is_something_else_is_refused(data: str) -> None:
     with pytest.raises(DocumentError, match=r"at `\$\.layers\[0\]`"):
         manifest({**MANIFEST, "layers": [{**BLOB, "data": data}]})
+
+
+@pytest.mark.parametrize("size", [0, 2**53])
+def test_sizes_have_bounds(size: int) -> None:
+    found = manifest({**MANIFEST, "layers": [{**BLOB, "size": size}]})
+    assert found.value.layers[0].size == size
 
 
 # configs
