@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from layersmith.errors import DocumentError, NotFound, OutputError
+from layersmith.errors import NotFound, OutputError
 from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
-from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
-from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.stores.files import appearing, disk_errors
+from layersmith.stores.refnames import LAYOUT_VERSION, REF_NAME, RefNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from layersmith.oci.digest import Digest
+    from layersmith.oci.documents import Descriptor
     from layersmith.oci.reference import Reference
 
-__all__ = ["Layout"]
-
-REF_NAME: Final = "org.opencontainers.image.ref.name"
-_VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
-_EMPTY: Final[dict[str, Any]] = {
-    "schemaVersion": 2,
-    "mediaType": "application/vnd.oci.image.index.v1+json",
-    "manifests": [],
-}
+__all__ = ["REF_NAME", "Layout"]
 
 
 class Layout:
@@ -49,18 +41,11 @@ class Layout:
 
         Raises :class:`NotFound`, naming the tags that are there.
         """
-        entries = self._entries()
-        named = [d for d in entries if d.annotations.get(REF_NAME) == identifier]
-        digest = [d for d in entries if d.digest == identifier]
-        if named or digest:
-            return (named or digest)[-1]
-        if identifier == "latest" and len({d.digest for d in entries}) == 1:
-            return entries[0]
-        tags = sorted({d.annotations.get(REF_NAME, "(untagged)") for d in entries})
-        raise NotFound(
-            f"{self.name} has no {identifier!r}",
-            hint=f"it has: {', '.join(tags) or 'nothing'}; write oci:DIR:TAG",
-        )
+        return self._read().resolve(identifier, self.name, "write oci:DIR:TAG")
+
+    def tags(self) -> list[str]:
+        """Return the names of its images, sorted."""
+        return self._read().names
 
     @contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[Readable]:
@@ -109,18 +94,10 @@ class Layout:
             marker = self._path / "oci-layout"
             if not marker.exists():
                 with appearing(marker, durable=True) as file:
-                    file.write(_VERSION)
-            json = self._read() if self._index.exists() else dict(_EMPTY)
-            entry = {
-                "mediaType": descriptor.media_type,
-                "digest": descriptor.digest,
-                "size": descriptor.size,
-                "annotations": {REF_NAME: name},
-            }
-            others = [m for m in json["manifests"] if _tag(m) != name]
-            manifests = sorted([*others, entry], key=_order)
+                    file.write(LAYOUT_VERSION)
+            names = self._read() if self._index.exists() else RefNames()
             with appearing(self._index, durable=True) as file:
-                file.write(encode({**json, "manifests": manifests}))
+                file.write(names.tagged(name, descriptor).raw)
         self._untagged.clear()
 
     def stands_for(self, name: str, descriptor: Descriptor) -> bool:  # noqa: ARG002
@@ -140,7 +117,7 @@ class Layout:
     def _blob(self, digest: Digest) -> Path:
         return self._path / "blobs" / digest.algorithm / digest.encoded
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> RefNames:
         try:
             raw = self._index.read_bytes()
         except FileNotFoundError:
@@ -150,21 +127,4 @@ class Layout:
             ) from None
         except OSError as error:
             raise OutputError(f"reading {self._index}: {error.strerror}") from None
-        json = decode(raw, str(self._index))
-        if not isinstance(json, dict):
-            raise DocumentError(f"{self._index}: not an index")
-        manifests = json.get("manifests") or []  # a new layout of umoci's has null
-        typed(manifests, list[Descriptor], str(self._index))
-        return {**json, "manifests": manifests}
-
-    def _entries(self) -> list[Descriptor]:
-        found = typed(self._read()["manifests"], list[Descriptor], str(self._index))
-        return [d for d in found if d.media_type in INDEX_TYPES | MANIFEST_TYPES]
-
-
-def _order(entry: dict[str, Any]) -> tuple[str, str]:
-    return _tag(entry), str(entry.get("digest", ""))
-
-
-def _tag(entry: dict[str, Any]) -> str:
-    return str((entry.get("annotations") or {}).get(REF_NAME, ""))
+        return RefNames.parse(raw, str(self._index))

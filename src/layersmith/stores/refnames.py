@@ -1,0 +1,92 @@
+"""The ``index.json`` of a layout: names that stand for manifests (image-spec image-layout.md).
+
+Pure values: a directory and an archive read and change it the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from layersmith.errors import DocumentError, NotFound, one_line
+from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, Descriptor
+from layersmith.oci.strictjson import decode, encode, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LAYOUT_VERSION", "REF_NAME", "RefNames"]
+
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+LAYOUT_VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_NEW: Final[Mapping[str, Any]] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+_MOST_SHOWN: Final = 30
+
+
+class RefNames:
+    """One ``index.json``; :meth:`tagged` returns another, with everything unknown kept."""
+
+    def __init__(self, json: Mapping[str, Any] = _NEW) -> None:
+        self._json = json
+
+    @classmethod
+    def parse(cls, raw: bytes, what: str) -> RefNames:
+        """Read verified JSON; raises :class:`DocumentError`."""
+        json = decode(raw, what)
+        if not isinstance(json, dict):
+            raise DocumentError(f"{what}: not an index")
+        manifests = json.get("manifests") or []  # a new layout of umoci's has null
+        typed(manifests, list[Descriptor], what)
+        return cls({**json, "manifests": manifests})
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of the file."""
+        return encode(self._json)
+
+    @property
+    def entries(self) -> list[Descriptor]:
+        """The manifests and indexes in it; other things may lie beside them."""
+        found = typed(self._json["manifests"], list[Descriptor], "index.json")
+        return [d for d in found if d.media_type in INDEX_TYPES | MANIFEST_TYPES]
+
+    @property
+    def names(self) -> list[str]:
+        """Every name, sorted."""
+        names = {d.annotations.get(REF_NAME, "") for d in self.entries}
+        return sorted(names - {""})
+
+    def resolve(self, identifier: str, where: str, hint: str) -> Descriptor:
+        """Return what a name or digest stands for; the only image if there is one.
+
+        Raises :class:`NotFound`, naming what is there.
+        """
+        entries = self.entries
+        named = [d for d in entries if d.annotations.get(REF_NAME) == identifier]
+        digest = [d for d in entries if d.digest == identifier]
+        if named or digest:
+            return (named or digest)[-1]
+        if identifier == "latest" and len({d.digest for d in entries}) == 1:
+            return entries[0]
+        names = sorted({d.annotations.get(REF_NAME, "(untagged)") for d in entries})
+        there = ", ".join(names[:_MOST_SHOWN]) or "nothing"
+        shown = one_line(identifier, 140)
+        raise NotFound(f"{where} has no {shown!r}", hint=f"it has: {there}; {hint}")
+
+    def tagged(self, name: str, descriptor: Descriptor) -> RefNames:
+        """Return the index in which `name` stands for a manifest."""
+        entry = {
+            "mediaType": descriptor.media_type,
+            "digest": descriptor.digest,
+            "size": descriptor.size,
+            "annotations": {REF_NAME: name},
+        }
+        others = [m for m in self._json["manifests"] if _name(m) != name]
+        return RefNames({**self._json, "manifests": sorted([*others, entry], key=_order)})
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str]:
+    return _name(entry), str(entry.get("digest", ""))
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str((entry.get("annotations") or {}).get(REF_NAME, ""))
