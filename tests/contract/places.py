@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tests.fakes.memory import Memory
@@ -14,7 +15,9 @@ from tests.fakes.registry import FakeRegistry
 
 from layersmith.oci.content import Sink, Source
 from layersmith.oci.reference import Reference
+from layersmith.stores.archive import OciArchive
 from layersmith.stores.cache import Cache, CachedSource
+from layersmith.stores.docker_archive import DockerArchive
 from layersmith.stores.layout import Layout
 from layersmith.stores.registry import Registries, RegistryOptions
 from layersmith.stores.registry_options import Limits
@@ -60,6 +63,16 @@ def layout(folder: Path) -> Iterator[Place]:
 
 
 @contextmanager
+def archive(folder: Path, kind: type[OciArchive] = OciArchive) -> Iterator[Place]:
+    repository = kind(folder / "new" / "images.tar")
+
+    def damage(wanted: Descriptor, data: bytes) -> None:
+        repository._waiting._made().joinpath(wanted.digest.encoded).write_bytes(data)
+
+    yield Place(repository, damage)
+
+
+@contextmanager
 def registry(_folder: Path) -> Iterator[Place]:
     name = "team/image"
     with FakeRegistry() as fake, Registries(RegistryOptions(limits=Limits(connect=2, read=2))) as r:
@@ -74,6 +87,8 @@ def registry(_folder: Path) -> Iterator[Place]:
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "memory": memory,
     "layout": layout,
+    "oci-archive": archive,
+    "docker-archive": partial(archive, kind=DockerArchive),
     "registry": registry,
 }
 

@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 
     from layersmith.oci.digest import Digest
 
-__all__ = ["Image", "Layer", "NewLayer", "Settings", "derive", "load", "make_index", "select"]
+__all__ = [
+    "Image",
+    "Layer",
+    "NewLayer",
+    "Settings",
+    "derive",
+    "is_beside_images",
+    "load",
+    "make_index",
+    "select",
+]
 
 _MAX_NESTING: Final = 3
 _MAX_DOCUMENTS: Final = 200
@@ -126,7 +136,7 @@ def _manifests(
     if depth >= _MAX_NESTING:
         raise DocumentError(f"{source.name}: indexes nested deeper than {_MAX_NESTING}")
     for child in top.value.manifests:
-        if _ATTESTATION in child.annotations or _is_unknown(child.platform):
+        if is_beside_images(child):
             continue
         if child.digest in visited:
             continue
@@ -139,8 +149,10 @@ def _manifests(
             yield from _manifests(source, _read(source, child), platform, seen, visited, depth + 1)
 
 
-def _is_unknown(platform: Platform | None) -> bool:
-    return platform is not None and platform.os == "unknown"
+def is_beside_images(child: Descriptor) -> bool:
+    """Tell whether an index's entry is about images (an attestation) and none itself."""
+    is_unknown = child.platform is not None and child.platform.os == "unknown"
+    return is_unknown or _ATTESTATION in child.annotations
 
 
 def _image(source: Source, manifest: Document[Manifest]) -> Image:
