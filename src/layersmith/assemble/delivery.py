@@ -1,4 +1,4 @@
-"""Delivery: blobs first, then configs, manifests, the index, and the tags last.
+"""Delivery: blobs first, then the documents from below to above, and the tags last.
 
 A reader who sees a tag can have everything below it. Blobs that another repository of
 the same registry holds are mounted, not moved.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from layersmith.errors import LayersmithError, intention
 from layersmith.oci.content import held
@@ -22,35 +22,55 @@ if TYPE_CHECKING:
     from layersmith.oci.documents import Descriptor, Document, Index
     from layersmith.oci.image import Image
     from layersmith.oci.reference import Reference
-    from layersmith.stores.cache import Cache, CachedSource
 
-__all__ = ["Blob", "Delivery", "Destination", "deliver"]
+__all__ = ["Blob", "Delivery", "Destination", "Holder", "deliver"]
 
 _WRITERS: Final = 8
 
 
+class Holder(Protocol):
+    """Who has a blob: a source, or the cache."""
+
+    def open(self, descriptor: Descriptor, /) -> AbstractContextManager[Readable]:
+        """Open it, verified while it is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob, and where it is: in a source (with its repository), or in the cache."""
+    """A blob, who has it, and the repository it is in, if that is a registry's."""
 
     descriptor: Descriptor
-    source: CachedSource | None
+    holder: Holder
     origin: Reference | None
 
-    def open(self, cache: Cache) -> AbstractContextManager[Readable]:
+    def open(self) -> AbstractContextManager[Readable]:
         """Open it, verified while it is read."""
-        if self.source is not None:
-            return self.source.open(self.descriptor)
-        return cache.open(self.descriptor)
+        return self.holder.open(self.descriptor)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What is delivered: an index, its images, and all their layers."""
+    """What is delivered: `top` is what the tags will stand for.
 
-    index: Document[Index]
-    images: Sequence[Image]
+    The documents of a stage refer to blobs, and to documents of earlier stages.
+    `names` are further names, that are written before the tags. With `anyway` it is
+    delivered where the tags stand already, for there is more than what is below `top`.
+    """
+
+    top: Descriptor
     blobs: Sequence[Blob]
+    stages: Sequence[Sequence[Document[Any]]]
+    names: Sequence[tuple[str, Descriptor]] = ()
+    anyway: bool = False
+
+    @classmethod
+    def of_images(
+        cls, index: Document[Index], images: Sequence[Image], blobs: Sequence[Blob]
+    ) -> Delivery:
+        """Return the delivery of an index over `images`, whose layers are `blobs`."""
+        configs = {image.config.descriptor.digest: image.config for image in images}
+        stages = (list(configs.values()), [image.manifest for image in images], [index])
+        return cls(top=index.descriptor, blobs=blobs, stages=stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +81,29 @@ class Destination:
     tags: Sequence[str]
 
 
-def deliver(
-    delivery: Delivery, destinations: Sequence[Destination], cache: Cache, crew: Crew
-) -> None:
+def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew) -> None:
     """Bring everything to every destination, and only then write the tags.
 
-    A destination whose tags all stand for the index already is left alone. Raises
+    A destination whose tags all stand for `top` already is left alone. Raises
     :class:`StoreError`; then no tag has been written, and what was put is removed where
     the place allows it.
     """
-    top = delivery.index.descriptor
     stale = [
         (destination, tag)
         for destination in destinations
         for tag in destination.tags
-        if not destination.sink.stands_for(tag, top)
+        if delivery.anyway or not destination.sink.stands_for(tag, delivery.top)
     ]
     waiting = [d for d in destinations if any(one is d for one, _ in stale)]
     try:
         for destination in waiting:
             with intention(f"delivering to {destination.sink.name}"):
-                _fill(delivery, destination.sink, cache, crew)
+                _fill(delivery, destination.sink, crew)
+        for destination in waiting:
+            for name, descriptor in delivery.names:
+                destination.sink.tag(name, descriptor)
         for destination, tag in stale:
-            destination.sink.tag(tag, top)
+            destination.sink.tag(tag, delivery.top)
     except BaseException:
         for destination in waiting:
             with suppress(LayersmithError):
@@ -91,23 +111,21 @@ def deliver(
         raise
 
 
-def _fill(delivery: Delivery, sink: Sink, cache: Cache, crew: Crew) -> None:
+def _fill(delivery: Delivery, sink: Sink, crew: Crew) -> None:
     blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
-    configs = {image.config.descriptor.digest: image.config for image in delivery.images}
     with crew.pool(_WRITERS, "deliver") as pool:
-        _all(pool.map(lambda blob: _bring(blob, sink, cache), blobs.values()))
-        _all(pool.map(lambda config: _put(sink, config), configs.values()))
-        _all(pool.map(lambda image: _put(sink, image.manifest), delivery.images))
-    _put(sink, delivery.index)
+        _all(pool.map(lambda blob: _bring(blob, sink), blobs.values()))
+        for stage in delivery.stages:
+            _all(pool.map(lambda document: _put(sink, document), stage))
 
 
-def _bring(blob: Blob, sink: Sink, cache: Cache) -> None:
+def _bring(blob: Blob, sink: Sink) -> None:
     # A mount answers whether the blob is there too, in fewer requests than asking first.
     if blob.origin is not None and sink.mount(blob.descriptor, blob.origin):
         return
     if sink.has(blob.descriptor):
         return
-    sink.put(blob.descriptor, lambda: blob.open(cache))
+    sink.put(blob.descriptor, blob.open)
 
 
 def _put(sink: Sink, document: Document[Any]) -> None:

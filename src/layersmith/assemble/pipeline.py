@@ -11,7 +11,7 @@ from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
 from layersmith.assemble.inputs import Input, LayerReader, Wanted, epoch_of, load_input
 from layersmith.assemble.places import Place
 from layersmith.assemble.toplayer import TopLayer, make_layer
-from layersmith.errors import RecipeError, intention
+from layersmith.errors import RecipeError, intention, one_line
 from layersmith.oci.image import Image, NewLayer, Settings, derive, make_index
 from layersmith.plan.plan import Plan, Platformed, make_plan
 from layersmith.stores.layers import CacheDamagedError
@@ -114,11 +114,11 @@ def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
     with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
         made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
     index = make_index([m.image for m in made], _annotations(planned, planned.plans[0].epoch))
-    delivery = Delivery(index, [m.image for m in made], _blobs(planned, made))
+    delivery = Delivery.of_images(index, [m.image for m in made], _blobs(workshop, planned, made))
     tagged = [(place, (place.tag,) if place.tag else planned.tags) for place in places]
     with workshop.timed("deliver"):
         destinations = [Destination(place.sink(workshop.registries), t) for place, t in tagged]
-        deliver(delivery, destinations, workshop.cache, workshop.crew)
+        deliver(delivery, destinations, workshop.crew)
     return Assembled(planned, index, made, [place.named(tag) for place, t in tagged for tag in t])
 
 
@@ -200,16 +200,20 @@ def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
 def _destinations(target: Target, recipe: Recipe) -> list[Place]:
     places = [Place.parse(text) for text in recipe.push]
     if recipe.output or not recipe.push:
-        output = recipe.output or f"oci:dist/{target}"
-        if not output.startswith("oci:"):
+        place = Place.parse(recipe.output or f"oci:dist/{target}")
+        if place.reference is not None:
             raise RecipeError(
-                f"the output {output!r} is no layout", hint="write oci:DIR or oci:DIR:TAG"
+                f"the output {one_line(recipe.output, 200)!r} is no layout or archive",
+                hint="write oci:DIR, oci-archive:FILE or docker-archive:FILE, or use --push",
             )
-        places.append(Place.parse(output))
+        places.append(place)
+    one = next((place for place in places if place.holds_one), None)
+    if one is not None and len(recipe.chosen_platforms()) > 1:
+        raise RecipeError(f"{one!s} can hold one platform", hint="choose one with --platform")
     return places
 
 
-def _blobs(planned: Planned, made: Sequence[Made]) -> list[Blob]:
+def _blobs(workshop: Workshop, planned: Planned, made: Sequence[Made]) -> list[Blob]:
     blobs = []
     for one in made:
         inputs = one.plan.inputs
@@ -217,5 +221,5 @@ def _blobs(planned: Planned, made: Sequence[Made]) -> list[Blob]:
             Blob(layer, planned.base.source, planned.base.place.reference)
             for layer in inputs.base.manifest.value.layers
         ]
-        blobs.append(Blob(one.layer.layer.descriptor, None, None))
+        blobs.append(Blob(one.layer.layer.descriptor, workshop.cache, None))
     return blobs

@@ -1,57 +1,86 @@
-"""From what a user writes to a source or a sink: a reference, or ``oci:DIR[:TAG]``."""
+"""From what a user writes to a source or a sink.
+
+::
+
+    REGISTRY/REPOSITORY[:TAG][@DIGEST]       a registry; short forms are Docker's
+    oci:DIR[:TAG][@DIGEST]                   an OCI layout
+    oci-archive:FILE[:TAG][@DIGEST]          the same in a tar file
+    docker-archive:FILE[:[NAME:]TAG]         what docker load takes
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from layersmith.errors import InvalidReference
+from layersmith.errors import InvalidReference, one_line
+from layersmith.oci.content import Sink, Source
+from layersmith.oci.digest import Digest
 from layersmith.oci.reference import Reference, valid_tag
 from layersmith.stores.layout import Layout
 
 if TYPE_CHECKING:
-    from layersmith.oci.content import Sink, Source
     from layersmith.stores.registry import Registries
-    from layersmith.stores.registry_repository import RegistryRepository
 
-__all__ = ["Place"]
+__all__ = ["FILE_KINDS", "Place", "Repository"]
 
-_LAYOUT: Final = "oci:"
+FILE_KINDS: Final = ("oci", "oci-archive", "docker-archive")
 
 
-@dataclass(frozen=True, slots=True)
+class Repository(Source, Sink, Protocol):
+    """What every place is: both ports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A registry reference, or a layout directory with the tag in it."""
+    """Where images are, and a tag or digest there.
 
-    reference: Reference | None
-    directory: Path | None
-    tag: str | None
+    `reference` is of a registry, `path` of the other kinds; `repository` is the name
+    part of a docker-archive's RepoTags.
+    """
+
+    kind: str = "registry"
+    reference: Reference | None = None
+    path: Path | None = None
+    repository: str = ""
+    tag: str | None = None
+    digest: Digest | None = None
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """Read `text`; raises :class:`InvalidReference`."""
-        if not text.startswith(_LAYOUT):
+        """Read `text`; raises :class:`InvalidReference` or :class:`InvalidDigest`."""
+        kind, _, rest = text.partition(":")
+        if kind not in FILE_KINDS:
             reference = Reference.parse(text)
-            return cls(reference, None, reference.tag)
-        path = text.removeprefix(_LAYOUT)
-        head, colon, tail = path.rpartition(":")
-        tag = tail if colon and "/" not in tail else None
-        directory = head if tag is not None else path
-        if not directory or (tag is not None and not valid_tag(tag)):
-            raise InvalidReference(f"{text!r} is no layout", hint="write oci:DIR or oci:DIR:TAG")
-        return cls(None, Path(directory), tag)
+            return cls(reference=reference, tag=reference.tag, digest=reference.digest)
+        try:
+            return _archived(rest) if kind == "docker-archive" else _laid_out(kind, rest)
+        except InvalidReference:
+            form = "docker-archive:FILE[:[NAME:]TAG]" if kind == "docker-archive" else ""
+            raise InvalidReference(
+                f"{one_line(text, 200)!r} is no place",
+                hint=f"write {form or f'{kind}:PATH or {kind}:PATH:TAG'}",
+            ) from None
 
     @property
     def identifier(self) -> str:
         """The tag or digest to ask for."""
-        return self.reference.identifier if self.reference is not None else self.tag or "latest"
+        if self.repository:
+            return f"{self.repository}:{self.tag}"
+        return self.digest or self.tag or "latest"
+
+    @property
+    def holds_one(self) -> bool:
+        """Tell whether a tag there can only be an image of one platform."""
+        return self.kind == "docker-archive"
 
     def __str__(self) -> str:
         """Return the place in full."""
         if self.reference is not None:
             return str(self.reference)
-        return f"{_LAYOUT}{self.directory}" + (f":{self.tag}" if self.tag else "")
+        name = self.named(self.tag) if self.tag else f"{self.kind}:{self.path}"
+        return f"{name}@{self.digest}" if self.digest else name
 
     def source(self, registries: Registries) -> Source:
         """Open for reading."""
@@ -59,9 +88,9 @@ class Place:
 
     def sink(self, registries: Registries) -> Sink:
         """Open for writing."""
-        if self.reference is not None and self.reference.digest is not None:
+        if self.digest is not None:
             raise InvalidReference(
-                f"{self.reference!s} names a digest: that is not a place to push to",
+                f"{self!s} names a digest: that is not a place to push to",
                 hint="name a tag, or none",
             )
         return self._open(registries, mirrored=False)
@@ -70,10 +99,44 @@ class Place:
         """Return how the place is called under `tag`."""
         if self.reference is not None:
             return str(self.reference.with_tag(tag))
-        return f"{_LAYOUT}{self.directory}:{tag}"
+        return f"{self.kind}:{self.path}:{self.repository}{':' if self.repository else ''}{tag}"
 
-    def _open(self, registries: Registries, *, mirrored: bool) -> Layout | RegistryRepository:
+    def _open(self, registries: Registries, *, mirrored: bool) -> Repository:
         if self.reference is not None:
             return registries.repository(self.reference, mirrored=mirrored)
-        assert self.directory is not None
-        return Layout(self.directory)
+        assert self.path is not None
+        if self.kind == "oci":
+            return Layout(self.path)
+        if self.kind == "oci-archive":
+            from layersmith.stores.archive import OciArchive  # noqa: PLC0415 - seldom needed
+
+            return OciArchive(self.path)
+        from layersmith.stores.docker_archive import DockerArchive  # noqa: PLC0415 - as above
+
+        return DockerArchive(self.path, self.repository)
+
+
+def _laid_out(kind: str, rest: str) -> Place:
+    path, at, digest = rest.partition("@sha256:")
+    head, colon, tail = path.rpartition(":")
+    tag = tail if colon and "/" not in tail else None
+    where = head if tag is not None else path
+    if not where or (tag is not None and not valid_tag(tag)):
+        raise InvalidReference(rest)
+    found = Digest(f"sha256:{digest}") if at else None
+    return Place(kind=kind, path=Path(where), tag=tag, digest=found)
+
+
+def _archived(rest: str) -> Place:
+    where, colon, name = rest.partition(":")
+    if not where or (colon and not name):
+        raise InvalidReference(rest)
+    if "/" in name or ":" in name:
+        reference = Reference.parse(name)
+        if reference.digest is not None:
+            raise InvalidReference(rest)
+        repository, tag = reference.name, reference.tag or "latest"
+        return Place(kind="docker-archive", path=Path(where), repository=repository, tag=tag)
+    if colon and not valid_tag(name):
+        raise InvalidReference(rest)
+    return Place(kind="docker-archive", path=Path(where), tag=name or None)

@@ -17,8 +17,10 @@ __all__ = ["assemble"]
 Output = Annotated[
     str,
     typer.Option(
-        help="An OCI layout to write. Default: oci:dist/TARGET, unless --push is given.",
-        metavar="oci:DIR[:TAG]",
+        help="A layout or an archive to write: oci:DIR, oci-archive:FILE or "
+        "docker-archive:FILE, with or without :TAG. Default: oci:dist/TARGET, unless "
+        "--push is given.",
+        metavar="PLACE",
     ),
 ]
 Push = Annotated[

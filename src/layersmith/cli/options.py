@@ -51,7 +51,7 @@ Platforms = Annotated[
 Base = Annotated[
     str,
     typer.Option(
-        help="The image below: a reference, or oci:DIR[:TAG].",
+        help="The image below: a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG].",
         rich_help_panel=_INPUTS,
         metavar="REF",
     ),
@@ -59,7 +59,7 @@ Base = Annotated[
 Builder = Annotated[
     str,
     typer.Option(
-        help="The image that Python comes from: a reference, or oci:DIR[:TAG].",
+        help="The image that Python comes from, in the same forms.",
         rich_help_panel=_INPUTS,
         metavar="REF",
     ),

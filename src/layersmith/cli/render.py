@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["assembled_json", "plan_json", "plan_text", "summary"]
 
+_DOCKER = "docker-archive:"
+_ARCHIVES = ("oci-archive:", _DOCKER)
+
 
 def summary(done: Assembled, timings: Mapping[str, float]) -> str:
     """Return what was made, how big it is, and what to type next."""
@@ -40,11 +43,13 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
 
 
 def _next(done: Assembled) -> str:
-    pushed = [name for name in done.names if not name.startswith("oci:")]
+    pushed = [name for name in done.names if not name.startswith(("oci:", *_ARCHIVES))]
     if pushed:
         return f"Run it:   docker run --rm {pushed[0]} -c 'import sqlite3, ssl; print(\"ready\")'"
     name = done.names[0]
-    return f"Push it:  skopeo copy --all {name} docker://REGISTRY/NAME:TAG"
+    if name.startswith(_DOCKER):
+        return f"Load it:  docker load -i {name.removeprefix(_DOCKER).partition(':')[0]}"
+    return f"Push it:  layersmith copy {name} REGISTRY/NAME"
 
 
 def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
