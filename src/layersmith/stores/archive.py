@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from layersmith.errors import NotFound
-from layersmith.oci.content import CHUNK, Readable, VerifiedReader
+from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
 from layersmith.rootfs.entries import Directory, File, Meta, Slice
@@ -92,10 +92,10 @@ class OciArchive:
         """Return false: an archive has no other repositories."""
         return False
 
-    def put(self, descriptor: Descriptor, stream: Readable) -> None:
+    def put(self, descriptor: Descriptor, opener: Opener) -> None:
         """Keep a verified blob for the archive."""
-        reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
-        with disk_errors(f"writing {self.name}"):
+        with disk_errors(f"writing {self.name}"), opener() as stream:
+            reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
             self._waiting.put(descriptor.digest, reader)
         self._ours[descriptor.digest] = descriptor
 

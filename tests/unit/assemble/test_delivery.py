@@ -22,7 +22,8 @@ from layersmith.stores.layout import Layout
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from layersmith.oci.documents import Descriptor
+    from layersmith.oci.documents import Descriptor, Document, Index
+    from layersmith.oci.image import Image
 
 BASE = Reference("h.io/base:t")
 
@@ -45,26 +46,31 @@ class Stock:
     """Something to deliver, and where it comes from."""
 
     registry: MemoryRegistry
-    delivery: Delivery
+    index: Document[Index]
+    images: list[Image]
+    blobs: list[Blob]
     cache: Cache
+
+    @property
+    def delivery(self) -> Delivery:
+        return Delivery.of_images(self.index, self.images, self.blobs)
 
     def to(self, *sinks: Memory | Layout, tags: tuple[str, ...] = ("a", "b")) -> None:
         deliver(
             self.delivery,
             [Destination(sink, tags) for sink in sinks],
-            self.cache,
             Crew(NoProgress()),
         )
 
     @property
     def digests(self) -> dict[str, set[str]]:
         """Return what must have arrived before what."""
-        images = self.delivery.images
+        images = self.images
         return {
             "blobs": {layer.descriptor.digest for i in images for layer in i.layers},
             "configs": {i.config.descriptor.digest for i in images},
             "manifests": {i.manifest.descriptor.digest for i in images},
-            "index": {self.delivery.index.descriptor.digest},
+            "index": {self.index.descriptor.digest},
         }
 
 
@@ -83,7 +89,7 @@ def stock(tmp_path: Path) -> Stock:
     source = CachedSource(base, cache)
     images = [select(source, load(source, "t"), made.platform) for made in mades]
     blobs = [Blob(layer.descriptor, source, BASE) for image in images for layer in image.layers]
-    return Stock(registry, Delivery(make_index(images, {}), images, blobs), cache)
+    return Stock(registry, make_index(images, {}), images, blobs, cache)
 
 
 def test_everything_arrives_and_can_be_read(stock: Stock) -> None:
@@ -91,8 +97,8 @@ def test_everything_arrives_and_can_be_read(stock: Stock) -> None:
     stock.to(sink)
     for tag in ("a", "b"):
         top = load(sink, tag)
-        assert top.descriptor.digest == stock.delivery.index.descriptor.digest
-        for image in stock.delivery.images:
+        assert top.descriptor.digest == stock.index.descriptor.digest
+        for image in stock.images:
             found = select(sink, top, image.platform)
             assert found.manifest.raw == image.manifest.raw
             for layer in found.layers:
@@ -148,7 +154,7 @@ def test_a_tag_that_stands_for_something_else_is_moved(stock: Stock) -> None:
     sink = Memory("sink")
     sink.tag("a", put_index(sink, []))
     stock.to(sink)
-    assert sink.tags["a"].digest == stock.delivery.index.descriptor.digest
+    assert sink.tags["a"].digest == stock.index.descriptor.digest
 
 
 @pytest.mark.parametrize("kind", ["blobs", "configs", "manifests", "index"])
@@ -183,15 +189,14 @@ def test_bytes_that_are_not_the_layer_are_never_delivered(stock: Stock) -> None:
 
 
 def test_a_blob_without_a_source_comes_from_the_cache(stock: Stock) -> None:
-    image = stock.delivery.images[0]
+    image = stock.images[0]
     ours = image.layers[0].descriptor
     stock.cache.put(ours, [stock.registry.repositories[BASE.name].blobs[ours.digest]])
-    blobs = [*stock.delivery.blobs, Blob(ours, None, None)]
+    blobs = [*stock.blobs, Blob(ours, stock.cache, None)]
     sink = Memory("sink")
     deliver(
-        Delivery(stock.delivery.index, stock.delivery.images, blobs),
+        Delivery.of_images(stock.index, stock.images, blobs),
         [Destination(sink, ("t",))],
-        stock.cache,
         Crew(NoProgress()),
     )
     assert ours.digest in sink.blobs
@@ -202,7 +207,7 @@ def test_a_layout_is_filled_and_a_new_one_is_removed_on_failure(
 ) -> None:
     good = tmp_path / "good"
     stock.to(Layout(good))
-    assert load(Layout(good), "a").descriptor.digest == stock.delivery.index.descriptor.digest
+    assert load(Layout(good), "a").descriptor.digest == stock.index.descriptor.digest
     failed = tmp_path / "failed"
     with pytest.raises(RegistryError):
         stock.to(Layout(failed), Refusing(min(stock.digests["index"])))
@@ -211,7 +216,7 @@ def test_a_layout_is_filled_and_a_new_one_is_removed_on_failure(
 
 def test_a_damaged_blob_of_a_layout_is_mended(stock: Stock, tmp_path: Path) -> None:
     stock.to(Layout(tmp_path / "out"))
-    blob = stock.delivery.images[0].layers[0].descriptor
+    blob = stock.images[0].layers[0].descriptor
     path = tmp_path / "out/blobs/sha256" / blob.digest.encoded
     path.write_bytes(b"damaged")
     stock.to(Layout(tmp_path / "out"))
