@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +17,8 @@ from fixtures import build, registry
 from fixtures.apt import PrivateApt
 from fixtures.debs import Deb
 from fixtures.distroless import CREATED
-from fixtures.entries import pack
-from fixtures.layout import PLATFORMS, Layout, put_image
+from fixtures.entries import Entry, file, pack, whiteout
+from fixtures.layout import CONFIG, MANIFEST, PLATFORMS, REF_NAME, Json, Layout, put_image
 from tests.interop.conftest import TARGET, Assembled, Result, layersmith
 
 pytestmark = pytest.mark.interop
@@ -197,3 +199,109 @@ def test_tkinter_brought_back_lacks_tk_as_expected(
     (platform,) = done.document["platforms"]
     assert {"libtcl8.6.so", "libtk8.6.so"} <= {item["soname"] for item in platform["unresolved"]}
     assert "tkinter" not in {item["name"] for item in platform["left_out"]}
+
+
+def changed(
+    layout: Path, tag: str, out: Path, *, extra: list[Entry] | None = None, **config: object
+) -> str:
+    """Write a layout with the amd64 image of another one, changed; return how to name it."""
+    made = Layout(out)
+    shutil.copytree(layout / "blobs", out / "blobs")
+
+    def read(digest: str) -> Json:
+        document: Json = json.loads((out / "blobs" / digest.replace(":", "/")).read_bytes())
+        return document
+
+    tags = json.loads((layout / "index.json").read_text())["manifests"]
+    top = next(m for m in tags if m["annotations"][REF_NAME] == tag)
+    child = next(
+        m
+        for m in read(top["digest"])["manifests"]
+        if m["platform"]["architecture"] == config.get("take", "amd64")
+    )
+    manifest = read(child["digest"])
+    document = {**read(manifest["config"]["digest"]), **config}
+    document.pop("take", None)
+    if extra:
+        layer = made.put_layer(pack(extra))
+        manifest["layers"].append(layer.descriptor())
+        document["rootfs"]["diff_ids"].append(layer.diff_id)
+        document["history"].append({})
+    manifest["config"] = made.put_json(document, CONFIG).descriptor()
+    made.finish({"x": made.put_json(manifest, MANIFEST)})
+    return f"oci:{out}:x"
+
+
+DYNLOAD = "usr/local/lib/python3.13/lib-dynload"
+PROGRAM = "usr/local/bin/python3.13"
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "words"),
+    [
+        ([file(f"{DYNLOAD}/_bz2.cpython-313-x86_64-linux-gnu.so", b"\x7fELF cut")], 8, "damaged"),
+        ([file(f"{DYNLOAD}/_bz2.cpython-313-x86_64-linux-gnu.so", b"hello")], 8, "not an ELF"),
+        ([whiteout("usr/local/lib/python3.13")], 8, "no standard library"),
+        ([whiteout(PROGRAM), file(PROGRAM, b"#!/nope", mode=0o755)], 2, "no program"),
+        ([whiteout(PROGRAM), file(PROGRAM, b"text")], 2, "not executable"),
+    ],
+)
+def test_a_builder_whose_python_could_not_start(
+    extra: list[Entry], code: int, words: str, images: build.Fixtures, mirrors: tuple[str, ...],
+    assembled: Assembled, tmp_path: Path, out: Path,
+) -> None:  # fmt: skip
+    builder = changed(images.builder, "3.13-slim-trixie", tmp_path / "builder", extra=extra)
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--builder", builder, "--platform", "linux/amd64",
+        "--cache-dir", str(assembled.cache), "--output", f"oci:{out}",
+    )  # fmt: skip
+    complains(done, code, words)
+
+
+def test_a_builder_of_another_machine_than_its_config_says(
+    images: build.Fixtures,
+    mirrors: tuple[str, ...],
+    assembled: Assembled,
+    tmp_path: Path,
+    out: Path,
+) -> None:
+    builder = changed(
+        images.builder, "3.13-slim-trixie", tmp_path / "builder", take="arm64",
+        architecture="amd64", variant="",
+    )  # fmt: skip
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--builder", builder, "--platform", "linux/amd64",
+        "--cache-dir", str(assembled.cache), "--output", f"oci:{out}",
+    )  # fmt: skip
+    complains(done, 8, "machine 183")
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("3.14-debian13", "3.13-debian13"), ("3.13.1-debian13", "Python 3.13"),
+     ("3.13-debian12", "Debian 13")],
+)  # fmt: skip
+def test_inputs_that_are_not_what_the_target_names(
+    target: str, words: str, images: build.Fixtures, assembled: Assembled, out: Path
+) -> None:
+    done = layersmith(
+        "assemble", target, "--base", f"oci:{images.base}:latest",
+        "--builder", f"oci:{images.builder}:3.13-slim-trixie",
+        "--cache-dir", str(assembled.cache), "--output", f"oci:{out}",
+    )  # fmt: skip
+    complains(done, 2, words)
+
+
+def test_a_layout_that_cannot_be_added_to_keeps_every_other_tag_where_it_is(
+    served: registry.Registry, mirrors: tuple[str, ...], assembled: Assembled, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "index.json").write_text('{"schemaVersion":2,"mani')
+    done = layersmith(
+        "assemble", TARGET, *mirrors, "--push", f"{served.host}/moved/python:v1",
+        "--output", f"oci:{tmp_path}/broken", "--cache-dir", str(assembled.cache),
+    )  # fmt: skip
+    complains(done, 7, "index.json")
+    tags = requests.get(f"{served.url}/v2/moved/python/tags/list", timeout=5)
+    assert tags.status_code == 404
+    assert [path.name for path in (tmp_path / "broken").iterdir()] == ["index.json"]

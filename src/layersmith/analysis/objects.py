@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from layersmith.rootfs.tree import Found, Root
 
-__all__ = ["Objects", "Opened", "find_directory", "find_file", "inode"]
+__all__ = ["NOT_ELF", "Objects", "Opened", "find_directory", "find_file", "inode"]
 
+NOT_ELF: Final = "not an ELF file"
 _LARGE: Final = 1 << 20
 _LARGEST_FACT: Final = 64 << 20  # of a loader or a C library; the largest have 2 MB
 
@@ -93,7 +94,7 @@ class Objects:
         known = self._known.get(key)
         if known is None:
             try:
-                known = read_elf(_data(root, file), path) or "not an ELF file"
+                known = read_elf(_data(root, file), path) or NOT_ELF
             except ElfError as error:
                 known = error.message
             self._known[key] = known

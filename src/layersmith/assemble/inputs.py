@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Input", "LayerReader", "Wanted", "epoch_of", "load_input"]
 
 _FRACTION = re.compile(r"\.\d+")
+_LATEST = 0o77777777777  # what a tar header holds: the year 2242
 _EPOCH = re.compile(r"[0-9]{1,11}")
 
 
@@ -91,7 +92,7 @@ def epoch_of(images: Sequence[Image]) -> int:
     """
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if text:
-        if _EPOCH.fullmatch(text) is None or int(text) > 0o77777777777:
+        if _EPOCH.fullmatch(text) is None or int(text) > _LATEST:
             raise RecipeError(
                 f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
                 hint="it is a number of seconds since 1970",
@@ -103,6 +104,7 @@ def epoch_of(images: Sequence[Image]) -> int:
 def _seconds(created: str | None) -> int:
     try:
         moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
-        return max(0, int(moment.timestamp())) if moment.tzinfo is not None else 0
-    except ValueError:
+        seconds = int(moment.timestamp()) if moment.tzinfo is not None else 0
+    except (ValueError, OverflowError):
         return 0
+    return seconds if 0 <= seconds <= _LATEST else 0

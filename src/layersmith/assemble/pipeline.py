@@ -14,6 +14,8 @@ from layersmith.assemble.toplayer import TopLayer, make_layer
 from layersmith.errors import RecipeError, intention, one_line
 from layersmith.oci.image import Image, NewLayer, Settings, derive, make_index
 from layersmith.plan.plan import Plan, Platformed, make_plan
+from layersmith.plan.selection import check_matched
+from layersmith.plan.soundness import check_target
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
@@ -104,6 +106,10 @@ def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
     versions = {plan.python for plan in plans}
     if len(versions) > 1:
         raise RecipeError(f"the builder has another Python on each platform: {sorted(versions)}")
+    for plan in plans:
+        with intention(str(plan.inputs.base.platform)):
+            check_target(plan.inputs.base_root, target, plan.python)
+    check_matched(plan.unmatched for plan in plans)
     return Planned(target, recipe, base, builder, plans)
 
 
@@ -113,7 +119,9 @@ def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
     planned = plan(workshop, target, recipe)
     with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
         made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
-    index = make_index([m.image for m in made], _annotations(planned, planned.plans[0].epoch))
+    # The newest of all, so that the order of the platforms does not matter.
+    epoch = max(plan.epoch for plan in planned.plans)
+    index = make_index([m.image for m in made], _annotations(planned, epoch))
     delivery = Delivery.of_images(index, [m.image for m in made], _blobs(workshop, planned, made))
     tagged = [(place, (place.tag,) if place.tag else planned.tags) for place in places]
     with workshop.timed("deliver"):
@@ -175,7 +183,7 @@ def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
         settings = Settings(
             created=datetime.fromtimestamp(plan.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             user=plan.user.config,
-            env={**_ENV, **recipe.env},
+            env={**_ENV, **dict(sorted(recipe.env.items()))},
             entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
             cmd=recipe.cmd,
             workdir=recipe.workdir,

@@ -50,6 +50,8 @@ class Place:
     @classmethod
     def parse(cls, text: str) -> Place:
         """Read `text`; raises :class:`InvalidReference` or :class:`InvalidDigest`."""
+        if not text.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in text):
+            raise InvalidReference(f"{one_line(text, 200)!r} has control characters: no place")
         kind, _, rest = text.partition(":")
         if kind not in FILE_KINDS:
             reference = Reference.parse(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,14 +16,18 @@ from layersmith.errors import LayersmithError, one_line
 
 __all__ = ["app", "main"]
 
+_USAGE = 2
+_OUTPUT = 9
 _INTERNAL = 70
 _INTERRUPTED = 130
+
+# Typer's own name for "the command line makes no sense"; BadParameter is one of them.
+_USAGE_ERROR = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="layersmith",
     help="Assemble distroless Python images from registries: no daemon, no root, no emulator.",
     epilog="Try: layersmith assemble 3.13-debian13 --push registry.example/team/python",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -50,13 +55,20 @@ def options(
 def main() -> None:
     """Run the program; every failure becomes one line on stderr and its exit code."""
     try:
-        app()
+        sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except LayersmithError as error:
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except _USAGE_ERROR as error:  # type: ignore[misc]  # a class, but found at run time
+        _complain(error.format_message(), "try --help")
+        sys.exit(_USAGE)
+    except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", "")
         sys.exit(_INTERRUPTED)
+    except OSError as error:
+        _complain(f"the system says: {error}", "is a disk full, or a pipe closed?")
+        _forget_output()
+        sys.exit(_OUTPUT)
     except Exception as error:
         if os.environ.get("LAYERSMITH_DEBUG"):
             raise
@@ -65,6 +77,12 @@ def main() -> None:
             "run again with LAYERSMITH_DEBUG=1 for the traceback, and please report it",
         )
         sys.exit(_INTERNAL)
+
+
+def _forget_output() -> None:
+    """Let the interpreter not try again, at its end, to write what could not be written."""
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, hint: str) -> None:

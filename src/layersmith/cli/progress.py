@@ -23,7 +23,7 @@ __all__ = ["shown", "size"]
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[Progress]:
     """Return the observer that suits stderr."""
-    if quiet:
+    if quiet or sys.stderr is None:
         yield NoProgress()
     elif sys.stderr.isatty():
         with _bars() as bars:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
+from layersmith.errors import one_line
 from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ def plan_text(planned: Planned) -> str:
         f"  builder  {planned.builder.place}  {planned.builder.digest}",
         f"  tags     {', '.join(planned.tags)}",
     ]
-    return "\n".join([*head, *(line for plan in planned.plans for line in _plan_lines(plan))])
+    lines = [*head, *(line for plan in planned.plans for line in _plan_lines(plan))]
+    # Names come from images: none of them may drive the terminal.
+    return "\n".join(one_line(line, 4000) for line in lines)
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:

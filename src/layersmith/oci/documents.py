@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -142,7 +142,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 class RootFs(msgspec.Struct, frozen=True, kw_only=True):
     """The layers of a config by the digests of their uncompressed tars."""
 
-    type: str
+    type: Literal["layers"]
     diff_ids: tuple[Digest, ...]
 
 
@@ -157,6 +157,16 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """How a layer came to be."""
+
+    created: str | None = None
+    created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
+    empty_layer: bool | None = None
+
+
 class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An image config (image-spec config.md)."""
 
@@ -166,6 +176,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     variant: str = ""
     created: str | None = None
     config: Runtime | None = None
+    history: tuple[History, ...] | None = None
 
     @property
     def platform(self) -> Platform:

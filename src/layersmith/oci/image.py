@@ -252,8 +252,8 @@ def _put(target: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _is_about(key: str) -> bool:
-    """Tell whether an annotation of the base speaks of the base only."""
-    return key.startswith(("org.opencontainers.image.base.", "org.opencontainers.image.ref."))
+    """Tell whether an annotation of the base speaks of the base: its title, its source."""
+    return key.startswith("org.opencontainers.image.")
 
 
 def _as_oci(layer: dict[str, Any]) -> dict[str, Any]:

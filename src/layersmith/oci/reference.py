@@ -25,6 +25,8 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY = re.compile(_HOST, re.ASCII)
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
+# user:password@host is what people paste; a digest behind the @ is none.
+_PASSWORD = re.compile(r"[^/\s:@]*:[^/\s@]*@(?!sha(?:256|512):)")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.ASCII)
 
 
@@ -130,4 +132,5 @@ def _invalid(text: str) -> InvalidReference:
     hint = "write it like docker.io/library/python:3.13-slim-trixie or host:5000/name@sha256:..."
     if text != text.lower() and _REPOSITORY.search(text.lower()):
         hint = "repository names are lower case; " + hint
-    return InvalidReference(f"{one_line(text, 200)!r} is not an image reference", hint=hint)
+    shown = one_line(_PASSWORD.sub("***@", text), 200)
+    return InvalidReference(f"{shown!r} is not an image reference", hint=hint)

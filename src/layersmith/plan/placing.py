@@ -43,8 +43,6 @@ class Placing:
         if entry is None or isinstance(entry, Directory) or path in self._taken:
             return
         self._taken.add(path)
-        meta = entry.meta
-        owned = Meta(meta.mode, 0, 0, 0, meta.xattrs)
         where = self.place(path)
         there = self.base.tree.entry(where)
         if there is not None and _same(there, entry, where):
@@ -58,7 +56,7 @@ class Placing:
         before = self.entries.get(where)
         if before is not None and not _same(before, entry, where):
             raise RecipeError(f"two different files of the builder become {where!r} on the base")
-        self.put(where, _with_meta(entry, owned), reason)
+        self.put(where, _with_meta(entry, _owned(entry.meta)), reason)
 
     def put(self, path: str, entry: Entry, reason: str) -> None:
         """Add an entry of our own at a path of the base, with its parents."""
@@ -123,15 +121,22 @@ class Placing:
         if there is not None:
             return there.meta
         found = self.builder.tree.lookup(path)
-        return Meta(found.meta.mode if isinstance(found, Directory) else 0o755)
+        return Meta(found.meta.mode & 0o755 if isinstance(found, Directory) else 0o755)
 
 
 def _same(ours: Entry, theirs: Entry, where: str) -> bool:
     if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
         return _aim(ours, where) == _aim(theirs, where)
     if isinstance(ours, File) and isinstance(theirs, File):
-        return _digest(ours) == _digest(theirs)
+        readable = (ours.meta.mode ^ theirs.meta.mode) & 0o555 == 0
+        return readable and _digest(ours) == _digest(theirs)
     return False
+
+
+def _owned(meta: Meta) -> Meta:
+    """Return root's own: a stranger's setuid bit or capability must not become root's."""
+    xattrs = tuple((name, value) for name, value in meta.xattrs if name.startswith("user."))
+    return Meta(meta.mode & 0o755, 0, 0, 0, xattrs)
 
 
 def _aim(link: Symlink, where: str) -> str:
@@ -149,5 +154,5 @@ def _with_meta(entry: Entry, meta: Meta) -> Entry:
     if isinstance(entry, File):
         return File(meta, entry.content)
     if isinstance(entry, Symlink):
-        return Symlink(meta, entry.target)
+        return Symlink(Meta(0o777), entry.target)
     raise UnsafePath("only files and links are taken from a builder")

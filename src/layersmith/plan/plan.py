@@ -6,7 +6,6 @@ prints it, `assemble` packs its entries.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,12 +18,13 @@ from layersmith.errors import ClosureError, RecipeError
 from layersmith.plan.placing import Placing
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
 from layersmith.plan.selection import LeftOut, Selection, select_files
+from layersmith.plan.soundness import check_image, check_start
 from layersmith.plan.users import plan_user
-from layersmith.rootfs.entries import Directory, File, Meta
+from layersmith.rootfs.entries import File, Meta
 from layersmith.rootfs.tree import Root, glob_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from layersmith.analysis.objects import Objects
     from layersmith.oci.image import Image
@@ -38,7 +38,7 @@ _PYTHON: Final = "usr/local/bin/python"
 _LD_CONF: Final = "etc/ld.so.conf"
 _LD_CACHE: Final = "etc/ld.so.cache"
 _PATCHLEVEL = re.compile(rb'^#define PY_VERSION\s+"([0-9.a-z+]+)"', re.MULTILINE)
-_VERSION = re.compile(r"3\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?")
+_VERSION = re.compile(r"3\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Plan:
     closure: Closure
     unresolved: tuple[Unresolved, ...]
     user: PlannedUser
+    unmatched: frozenset[str]
 
     @property
     def size(self) -> int:
@@ -95,12 +96,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     for path, reason in selection.chosen.items():
         placing.take(path, reason)
     _take_libraries(placing, needs, recipe.exclude)
-    loaded = {library.path for library in needs.shipped} | {
-        soname.path for soname in needs.provided
-    }
-    sonames = {path.rpartition("/")[2] for path in loaded}
-    for path, reason in runtime_data(builder.tree, sonames):
-        placing.take(path, reason)
+    hit = set(_take_data(placing, needs, builder, recipe.exclude))
     _keep_site_packages(placing, selection.chosen)
     placing.drop_dangling()
     user = plan_user(base, recipe.chosen_user())
@@ -108,7 +104,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
         placing.put(path, entry, "the user")
     _configure_loader(placing, needs, objects)
     _check_final(placing, accepted, objects)
-    _check_entrypoint(placing, recipe)
+    _check_sound(placing, inputs, python, recipe, objects)
     return Plan(
         inputs,
         python,
@@ -120,6 +116,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
         needs,
         unresolved,
         user,
+        selection.unmatched - {f"--exclude {glob}" for glob in hit},
     )
 
 
@@ -171,16 +168,32 @@ def _left_out_needs(
 
 
 def _take_libraries(placing: Placing, needs: Closure, exclude: Iterable[str]) -> None:
-    excluded = [glob_pattern(glob) for glob in exclude]
+    excluded = [(glob, glob_pattern(glob)) for glob in exclude]
     for library in needs.shipped:
         reason = str(library.reasons[0])
-        if any(pattern.fullmatch(library.path) for pattern in excluded):
+        paths = (library.path, *library.links)
+        if any(pattern.fullmatch(path) for _, pattern in excluded for path in paths):
             raise ClosureError(
                 f"{library.path} is excluded, but {reason}",
                 hint=f"exclude {library.reasons[0].wanted_by} too",
             )
-        for path in (library.path, *library.links):
+        for path in paths:
             placing.take(path, reason)
+
+
+def _take_data(
+    placing: Placing, needs: Closure, builder: Root, exclude: Iterable[str]
+) -> Iterator[str]:
+    """Take what libraries read at run time; yield the excluded globs that hit some of it."""
+    excluded = [(glob, glob_pattern(glob)) for glob in exclude]
+    loaded = {library.path for library in needs.shipped}
+    loaded |= {provided.path for provided in needs.provided}
+    for path, reason in runtime_data(builder.tree, {p.rpartition("/")[2] for p in loaded}):
+        hit = next((glob for glob, pattern in excluded if pattern.fullmatch(path)), None)
+        if hit is None:
+            placing.take(path, reason)
+        else:
+            yield hit
 
 
 def _configure_loader(placing: Placing, needs: Closure, objects: Objects) -> None:
@@ -207,17 +220,15 @@ def _check_final(placing: Placing, accepted: Collection[str], objects: Objects) 
         )
 
 
-def _check_entrypoint(placing: Placing, recipe: Recipe) -> None:
-    """Refuse an image that could not start, unless the entrypoint is found by PATH."""
-    start = (recipe.entrypoint or (f"/{_PYTHON}",))[0] if recipe.entrypoint != () else ""
-    if not start.startswith("/"):
-        return
-    entry = placing.final().lookup(posixpath.normpath(start))
-    if entry is None or isinstance(entry, Directory):
-        raise RecipeError(
-            f"the image has no file {start!r} to start",
-            hint="does an --exclude or another builder leave it out?",
-        )
+def _check_sound(
+    placing: Placing, inputs: Platformed, python: str, recipe: Recipe, objects: Objects
+) -> None:
+    final = Root(placing.final(), placing.base.contents)
+    candidates = elf_candidates(final, placing.entries)
+    check_image(final, inputs.base.platform, python, candidates, objects)
+    start = recipe.entrypoint if recipe.entrypoint is not None else (f"/{_PYTHON}",)
+    if start:
+        check_start(final, start[0], objects, is_python=recipe.entrypoint is None)
 
 
 def _dangling(placing: Placing) -> Iterable[LeftOut]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.tree import Tree
 
-__all__ = ["GROUPS", "LeftOut", "Selection", "select_files"]
+__all__ = ["GROUPS", "LeftOut", "Selection", "check_matched", "select_files"]
 
 PREFIX: Final = "usr/local"
 _LIB: Final = "usr/local/lib/python3.*"
@@ -93,16 +93,20 @@ class _Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Canonical builder path -> reason, for everything that was chosen by name."""
+    """Canonical builder path -> reason, for everything that was chosen by name.
+
+    `unmatched` are the options, as they are typed, that matched nothing here.
+    """
 
     chosen: dict[str, str]
     left_out: tuple[LeftOut, ...]
+    unmatched: frozenset[str]
 
 
 def select_files(builder: Tree, include: Sequence[str], exclude: Sequence[str]) -> Selection:
     """Choose files: /usr/local less GROUPS, plus `include`, less `exclude`.
 
-    Raises :class:`RecipeError` for an include that matches nothing.
+    What the image makes anew (ld.so.cache, passwd and the like) is never taken.
     """
     wanted = [glob for glob in include if glob not in GROUPS]
     groups = [
@@ -117,20 +121,40 @@ def select_files(builder: Tree, include: Sequence[str], exclude: Sequence[str]) 
     dropped: dict[_Rule, list[tuple[str, int]]] = {}
     matched: set[str] = set()
     for path, entry in _candidates(builder, everywhere=bool(included)):
-        asked = next((glob for glob, pattern in included if pattern.fullmatch(path)), None)
-        if asked is not None:
-            matched.add(asked)
-        elif not path.startswith(f"{PREFIX}/"):
+        if _never(path):
             continue
-        rule = next((rule for rule in excluded if rule.pattern.fullmatch(path)), None)
+        hits = [glob for glob, pattern in included if pattern.fullmatch(path)]
+        asked = hits[0] if hits else None
+        matched.update(f"--include {glob}" for glob in hits)
+        if asked is None and not path.startswith(f"{PREFIX}/"):
+            continue
+        rules = [rule for rule in excluded if rule.pattern.fullmatch(path)]
+        matched.update(f"--{rule.name}" for rule in rules)
+        rule = rules[0] if rules else None
         if rule is None and asked is None and everything.fullmatch(path):
             rule = next((rule for rule in groups if rule.pattern.fullmatch(path)), None)
         if rule is not None:
             dropped.setdefault(rule, []).append((path, _size(entry)))
-        elif not _never(path):
-            chosen[path] = f"asked for by --include {asked}" if asked else "CPython"
-    _check_all_matched(wanted, matched)
-    return Selection(chosen, tuple(_left_out(rule, files) for rule, files in dropped.items()))
+        else:
+            chosen[path] = _reason(path, asked)
+    options = {*(f"--include {glob}" for glob in wanted), *(f"--{rule.name}" for rule in excluded)}
+    left_out = tuple(_left_out(rule, files) for rule, files in dropped.items())
+    return Selection(chosen, left_out, frozenset(options - matched))
+
+
+def check_matched(unmatched: Iterable[frozenset[str]]) -> None:
+    """Raise :class:`RecipeError` for an option that matched nothing on any platform."""
+    for option in sorted(frozenset.intersection(*unmatched)):
+        raise RecipeError(
+            f"{option} matches nothing in the builder",
+            hint=f"write a path glob like usr/lib/**/name*, or include one of: {', '.join(GROUPS)}",
+        )
+
+
+def _reason(path: str, asked: str | None) -> str:
+    if asked is not None:
+        return f"asked for by --include {asked}"
+    return "the builder's site-packages" if "/site-packages/" in path else "CPython"
 
 
 def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
@@ -153,12 +177,3 @@ def _size(entry: Entry) -> int:
 
 def _never(path: str) -> bool:
     return any(path == name or path.startswith(f"{name}/") for name in _NEVER)
-
-
-def _check_all_matched(wanted: Iterable[str], matched: set[str]) -> None:
-    for glob in wanted:
-        if glob not in matched:
-            raise RecipeError(
-                f"--include {glob!r} matches nothing in the builder",
-                hint=f"write a path glob like usr/lib/**/name*, or one of: {', '.join(GROUPS)}",
-            )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import RecipeError
+from layersmith.recipe.recipe import MAX_ID
 from layersmith.rootfs.entries import Directory, File, Meta
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def plan_user(base: Root, user: User) -> PlannedUser:
         if known is None:
             raise RecipeError(
                 f"the base has no user {user.name!r}", hint="write it as NAME:UID:GID"
+            )
+        if not 0 < int(known[2]) <= MAX_ID:
+            raise RecipeError(
+                f"the base's {user.name!r} has the number {known[2]}",
+                hint="write the user as NAME:UID:GID",
             )
         return PlannedUser(int(known[2]), int(known[3]), known[5], {})
     if known is not None:
@@ -103,7 +109,7 @@ def _lines(base: Root, path: str, fields: int, numbers: tuple[int, ...]) -> list
     text = (base.read(path) or b"").decode("utf-8", "surrogateescape")
     lines = [line.split(":") for line in text.split("\n")]
     return [
-        line
+        [str(int(part)) if at in numbers else part for at, part in enumerate(line)]
         for line in lines
         if len(line) == fields and all(_NUMBER.fullmatch(line[n]) for n in numbers)
     ]

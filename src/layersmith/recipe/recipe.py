@@ -20,10 +20,11 @@ from layersmith.oci.reference import valid_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT_PLATFORMS", "Recipe", "User", "read_recipe"]
+__all__ = ["DEFAULT_PLATFORMS", "MAX_ID", "Recipe", "User", "read_recipe"]
 
 DEFAULT_PLATFORMS: Final = ("linux/amd64", "linux/arm64")
-_MAX_ID: Final = 2**31 - 1
+MAX_ID: Final = 2**31 - 1
+_MAX_FILE: Final = 1 << 20
 _USER = re.compile(r"([a-z_][a-z0-9_-]{0,31}):([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
 _ENV_NAME = re.compile(r"[^=\0]+")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
@@ -42,7 +43,7 @@ class User(msgspec.Struct, frozen=True):
         if text == "nonroot":
             return cls("nonroot")
         match = _USER.fullmatch(text)
-        if match is None or not all(0 < int(number) <= _MAX_ID for number in match.group(2, 3)):
+        if match is None or not all(0 < int(number) <= MAX_ID for number in match.group(2, 3)):
             raise RecipeError(
                 f"{one_line(text, 60)!r} is not a user",
                 hint="write NAME:UID:GID like monty:1000:1000 (numbers from 1), or nonroot",
@@ -134,11 +135,15 @@ _REPLACED: Final = _OPTIONAL | {"target", "base", "builder", "platforms", "outpu
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe file; raises :class:`RecipeError` with file, line and key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(_MAX_FILE + 1)
+        text = raw.decode("utf-8")
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror}", place=str(path)) from None
     except UnicodeDecodeError:
         raise RecipeError("not UTF-8 text", place=str(path)) from None
+    if len(raw) > _MAX_FILE:
+        raise RecipeError(f"larger than {_MAX_FILE >> 20} MiB: no recipe", place=str(path))
     try:
         return msgspec.convert(tomllib.loads(text), Recipe).check()
     except msgspec.ValidationError as error:

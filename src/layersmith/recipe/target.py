@@ -49,6 +49,10 @@ class Target:
         """What stands behind the Python version in every tag: ``debian13-debug``."""
         return f"debian{self.debian}{'-debug' if self.debug else ''}"
 
+    def accepts(self, version: str) -> bool:
+        """Tell whether a full Python version is what the target names."""
+        return version == self.python or version.startswith(f"{self.python}.")
+
     @property
     def base(self) -> Reference:
         """The distroless image below."""

@@ -55,7 +55,7 @@ class LayerStore:
         Raises :class:`DigestMismatch` where the tar is not the config's diff_id.
         """
         known = self._index(layer.diff_id)
-        if known is not None:
+        if known is not None and self._cache.recall(_blob_key(layer)) is not None:
             return known
         with intention(f"reading layer {layer.descriptor.digest} of {source.name}"):
             opened = source.open if keep_blob else source.stream
@@ -141,6 +141,8 @@ class LayerStore:
             if got != layer.diff_id:
                 raise DigestMismatch("the uncompressed layer", expected=layer.diff_id, got=got)
         self._remember(layer.diff_id, size, changes)
+        # That this blob is that tar has been seen now; a manifest may claim it of another.
+        self._cache.remember(_blob_key(layer), b"")
         return changes
 
     def _remember(self, diff_id: Digest, size: int, changes: list[Change]) -> None:
@@ -154,6 +156,10 @@ class LayerStore:
             if found and self._cache.layer_path(diff_id, "tar").stat().st_size == found[0]:
                 return found[1]
         return None
+
+
+def _blob_key(layer: Layer) -> str:
+    return f"blob {layer.descriptor.digest} {layer.compression} is {layer.diff_id}"
 
 
 def _drain(stream: Readable) -> None:

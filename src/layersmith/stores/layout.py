@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -91,17 +92,23 @@ class Layout:
         """Let `name` stand for a manifest; the rest of the index stays."""
         with disk_errors(f"writing {self.name}"):
             self._path.mkdir(parents=True, exist_ok=True)
-            marker = self._path / "oci-layout"
-            if not marker.exists():
-                with appearing(marker, durable=True) as file:
-                    file.write(LAYOUT_VERSION)
-            names = self._read() if self._index.exists() else RefNames()
-            with appearing(self._index, durable=True) as file:
-                file.write(names.tagged(name, descriptor).raw)
+            with _locked(self._path):
+                names = self._read() if self._index.exists() else RefNames()
+                marker = self._path / "oci-layout"
+                if not marker.exists():
+                    with appearing(marker, durable=True) as file:
+                        file.write(LAYOUT_VERSION)
+                with appearing(self._index, durable=True) as file:
+                    file.write(names.tagged(name, descriptor).raw)
         self._untagged.clear()
 
     def stands_for(self, name: str, descriptor: Descriptor) -> bool:  # noqa: ARG002
-        """Return false: looking at every blob again is cheap here, and heals."""
+        """Return false: looking at every blob again is cheap here, and heals.
+
+        Raises :class:`DocumentError` for an index that could not be added to.
+        """
+        if self._index.exists():
+            self._read()
         return False
 
     def abandon(self) -> None:
@@ -128,3 +135,14 @@ class Layout:
         except OSError as error:
             raise OutputError(f"reading {self._index}: {error.strerror}") from None
         return RefNames.parse(raw, str(self._index))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one process at a time change the index; the kernel frees the lock of the dead."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

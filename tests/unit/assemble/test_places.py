@@ -77,8 +77,8 @@ def test_refuses_the_rest_in_one_line(text: str) -> None:
 )
 def test_opens_what_it_names(text: str, kind: type[object]) -> None:
     with Registries() as registries:
-        assert type(Place.parse(text).source(registries)) is kind
-        assert type(Place.parse(text).sink(registries)) is kind
+        assert isinstance(Place.parse(text).source(registries), kind)
+        assert isinstance(Place.parse(text).sink(registries), kind)
 
 
 def test_a_digest_is_no_place_to_write_to() -> None:

@@ -88,6 +88,13 @@ def test_the_end_of_wrong_bytes_is_never_reached(
             list(iter(lambda: stream.read(size), b""))
 
 
+def test_a_wrong_size_says_how_many_bytes_came() -> None:
+    with pytest.raises(SizeMismatch, match="at least 11 bytes, expected 10"):
+        reader(DATA + b"xyz").read()
+    with pytest.raises(SizeMismatch, match=": 7 bytes, expected 10"):
+        reader(DATA[:7]).read()
+
+
 def test_the_last_bytes_come_only_after_they_are_verified() -> None:
     stream = reader(b"012345678x")
     assert stream.read(9) == b"012345678"
@@ -112,6 +119,13 @@ def test_the_algorithm_of_the_digest_is_used() -> None:
 def test_a_document_is_read_whole() -> None:
     memory = Memory()
     assert read_document(memory, put(memory, b"{}", OCI_MANIFEST)) == b"{}"
+
+
+def test_a_document_of_just_the_cap_is_read() -> None:
+    memory = Memory()
+    assert (
+        len(read_document(memory, put(memory, bytes(MAX_DOCUMENT), OCI_MANIFEST))) == MAX_DOCUMENT
+    )
 
 
 def test_a_document_that_is_said_to_be_large_is_not_even_opened() -> None:

@@ -143,17 +143,18 @@ def test_a_link_and_a_file_are_not_the_same() -> None:
         placing({"a/b": b""}, {"a": "b"}).take("a", "x")
 
 
-def test_taken_files_belong_to_root_and_keep_mode_and_attributes() -> None:
+def test_taken_files_belong_to_root_and_carry_no_strangers_privilege() -> None:
     shelf = Shelf()
-    meta = Meta(0o4755, 7, 8, 99, (("security.capability", b"\1"),))
+    attributes = (("security.capability", b"\1"), ("user.note", b"2"))
+    meta = Meta(0o6777, 7, 8, 99, attributes)
     builder = Root(
         tree({"f": File(meta, shelf.file(b"x").content), "l": Symlink(meta, "f")}), shelf
     )
     plan = Placing(root({}), builder)
     plan.take("f", "x")
     plan.take("l", "x")
-    owned = Meta(0o4755, 0, 0, 0, meta.xattrs)
-    assert plan.entries["f"].meta == plan.entries["l"].meta == owned
+    assert plan.entries["f"].meta == Meta(0o755, 0, 0, 0, (("user.note", b"2"),))
+    assert plan.entries["l"].meta == Meta(0o777)
 
 
 def test_directories_and_absent_paths_are_not_taken() -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.build.tree import tree
 
 from layersmith.errors import RecipeError
-from layersmith.plan.selection import GROUPS, Selection, select_files
+from layersmith.plan.selection import GROUPS, Selection, check_matched, select_files
 
 LIB = "usr/local/lib/python3.13"
 BUILDER = tree(
@@ -72,7 +72,7 @@ FOLDERS = {path for path, entry in BUILDER.walk() if hasattr(entry, "children")}
 def test_cpython_is_taken_less_what_only_developers_need() -> None:
     selection = select_files(BUILDER, (), ())
     assert files(selection) == PLAIN
-    assert set(selection.chosen.values()) == {"CPython"}
+    assert set(selection.chosen.values()) == {"CPython", "the builder's site-packages"}
 
 
 def test_what_is_left_out_is_told_with_its_reason_and_size() -> None:
@@ -109,7 +109,7 @@ def test_each_group_is_left_out_and_can_be_brought_back(group: str, path: str) -
     assert group in GROUPS
     assert path not in select_files(BUILDER, (), ()).chosen
     back = select_files(BUILDER, (group,), ())
-    assert back.chosen[path] == "CPython"
+    assert back.chosen[path] in {"CPython", "the builder's site-packages"}
     assert group not in {one.name for one in back.left_out}
 
 
@@ -156,11 +156,19 @@ def test_what_belongs_to_the_builders_machine_is_never_taken() -> None:
     assert not {"etc/passwd", "etc/ld.so.cache", "dev", "dev/null"} & set(chosen)
 
 
-def test_an_inclusion_that_matches_nothing_is_an_error() -> None:
-    with pytest.raises(RecipeError, match="'usr/share/dok' matches nothing") as caught:
-        select_files(BUILDER, ("usr/share/doc", "usr/share/dok"), ())
+def test_an_option_that_matches_nothing_on_any_platform_is_an_error() -> None:
+    both = select_files(BUILDER, ("usr/share/doc", "usr/share/dok"), ("no/such",))
+    assert both.unmatched == {"--include usr/share/dok", "--exclude no/such"}
+    only_there = select_files(tree({"usr/share/dok": b""}), ("usr/share/dok",), ())
+    check_matched([both.unmatched, only_there.unmatched])
+    with pytest.raises(RecipeError, match="--exclude no/such matches nothing") as caught:
+        check_matched([both.unmatched])
     assert "headers" in caught.value.hint
 
 
+def test_what_the_image_makes_anew_is_nothing_to_include() -> None:
+    assert select_files(BUILDER, ("etc/passwd",), ()).unmatched == {"--include etc/passwd"}
+
+
 def test_a_builder_without_python_gives_nothing() -> None:
-    assert select_files(tree({"etc/x": b""}), (), ()) == Selection({}, ())
+    assert select_files(tree({"etc/x": b""}), (), ()) == Selection({}, (), frozenset())

@@ -54,6 +54,12 @@ def test_a_user_of_the_base_needs_nothing() -> None:
     assert plan_user(BASE, User("nonroot", 65532, 65532)) == planned
 
 
+def test_the_numbers_of_a_user_of_the_base_are_its_own() -> None:
+    base = root({"etc/passwd": b"daemon:x:7:9:daemon:/var/empty:/sbin/nologin\n"})
+    planned = plan_user(base, User("daemon"))
+    assert (planned.config, planned.home) == ("7:9", "/var/empty")
+
+
 def test_a_group_that_has_the_number_is_joined() -> None:
     planned = plan_user(BASE, User("monty", 1000, 50))
     assert "etc/group" not in planned.entries

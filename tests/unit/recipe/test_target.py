@@ -17,6 +17,7 @@ from layersmith.recipe.target import Target
         ("3.12-debian12", "cc-debian12:latest", "3.12-slim-bookworm"),
         ("3.13-debian13-debug", "cc-debian13:debug", "3.13-slim-trixie"),
         ("3.9.0-debian12-debug", "cc-debian12:debug", "3.9.0-slim-bookworm"),
+        ("3.9-debian13", "cc-debian13:latest", "3.9-slim-trixie"),
     ],
 )
 def test_a_target_stands_for_two_images(text: str, base: str, builder: str) -> None:

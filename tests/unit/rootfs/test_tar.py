@@ -22,7 +22,7 @@ from tests.build.tar import (
     symlink,
 )
 
-from layersmith.errors import MalformedTar
+from layersmith.errors import LayerError, MalformedTar
 from layersmith.rootfs.tar import TarEntry, TarReader
 
 
@@ -88,6 +88,39 @@ def test_says_where_contents_start() -> None:
     entries = read(data)
     assert [data[e.offset : e.offset + e.size] for e in entries] == [b"1" * 600, b"22", b""]
     assert len({entry.offset for entry in entries}) == 3
+
+
+def test_fields_are_read_to_their_last_digit() -> None:
+    header = Header(mode=0o7777, uid=0o7777777, gid=0o1234567, mtime=0o77777777777)
+    entry = one(member(header))
+    assert (entry.mode, entry.uid, entry.gid) == (0o7777, 0o7777777, 0o1234567)
+    assert entry.mtime == 0o77777777777
+    null = one(device("d", 0o7777777, 0o7654321))
+    assert (null.major, null.minor) == (0o7777777, 0o7654321)
+
+
+@pytest.mark.parametrize("number", [-1, 0o7777777 + 1])
+def test_devices_have_bounds(number: int) -> None:
+    with pytest.raises(MalformedTar, match="a device of number"):
+        read(archive(member(Header(flag=b"3", minor=base256(number, 8)))))
+
+
+def test_the_longest_owner_name_and_link_are_read() -> None:
+    path = "/".join(["d" * 127] * 32)[:4095]
+    entry = one(
+        pax(("path", path), ("linkpath", "t" * 4095), ("gid", str(2**32 - 2))) + symlink("a", "b")
+    )
+    assert (entry.path, len(entry.link), entry.gid) == (path, 4095, 2**32 - 2)
+    for record in (("path", path + "d"), ("linkpath", "t" * 4096), ("gid", str(2**32 - 1))):
+        with pytest.raises(LayerError):
+            read(archive(pax(record), symlink("a", "b")))
+
+
+def test_a_number_may_be_as_large_as_64_bits() -> None:
+    assert one(member(Header(mtime=base256(2**63 - 1, 12)))).mtime == 2**63 - 1
+    assert one(member(Header(mtime=base256(-(2**63), 12)))).mtime == -(2**63)
+    with pytest.raises(MalformedTar, match="overflows"):
+        read(archive(member(Header(mtime=base256(2**63, 12)))))
 
 
 def test_numbers_may_be_gnus() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from layersmith.oci.documents import Descriptor
 
-BLOB = bytes(range(256)) * 3000
+BLOB = bytes(range(256)) * 10_001  # more than one read, and not a whole number of them
 WANTED = descriptor(BLOB)
 
 
@@ -80,9 +80,10 @@ def test_a_rotten_blob_is_an_error_when_it_is_read(cache: Cache, at: int) -> Non
         read(cache)
 
 
-def test_a_rotten_blob_is_dropped_when_it_is_looked_at(cache: Cache) -> None:
+@pytest.mark.parametrize("at", [0, len(BLOB) - 1])
+def test_a_rotten_blob_is_dropped_when_it_is_looked_at(cache: Cache, at: int) -> None:
     cache.put(WANTED, [BLOB])
-    rot(cache, WANTED)
+    rot(cache, WANTED, at)
     assert cache.has(WANTED)
     assert not cache.intact(WANTED)
     assert not cache.has(WANTED)

@@ -59,6 +59,14 @@ def test_a_file_is_replaced_at_once(tmp_path: Path, *, durable: bool) -> None:
     assert (tmp_path / "f").read_bytes() == b"new"
 
 
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for number in range(20):
+        with appearing(tmp_path / str(number), durable=True):
+            pass
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
 def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
