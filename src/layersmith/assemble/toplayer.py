@@ -14,6 +14,7 @@ from layersmith.oci.strictjson import encode
 from layersmith.rootfs.compression import COMPRESSOR, compress
 from layersmith.rootfs.entries import File, Slice
 from layersmith.rootfs.pack import pack
+from layersmith.rootfs.tar import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,7 +74,7 @@ def _make(
     progress: Progress,
     task: str,
 ) -> TopLayer:
-    total = sum(entry.size for entry in entries.values() if isinstance(entry, File))
+    total = sum(_padded(entry) for entry in entries.values())
     tar, blob = _Counter(), _Counter()
 
     def packed() -> Iterator[bytes]:
@@ -86,6 +87,11 @@ def _make(
             new.file.write(piece)
         new.digest = blob.digest
     return TopLayer(blob.digest, tar.digest, blob.size, tar.size)
+
+
+def _padded(entry: Entry) -> int:
+    """Return about how many bytes of the tar an entry takes: a header and full blocks."""
+    return BLOCK + (-(-entry.size // BLOCK) * BLOCK if isinstance(entry, File) else 0)
 
 
 class _Counter:

@@ -122,6 +122,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {
         "platform": str(plan.inputs.base.platform),
         "size": plan.size,
+        "user": plan.user.config,
         "files": [
             {"path": f"/{path}", "size": _size(plan, path), "reason": reason}
             for path, reason in sorted(plan.reasons.items())

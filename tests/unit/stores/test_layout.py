@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -226,3 +228,22 @@ def test_an_image_is_loaded_from_a_layout(path: Path) -> None:
 
 def test_its_name_is_what_one_types(path: Path) -> None:
     assert Layout(path).name == f"oci:{path}"
+
+
+def test_tags_of_many_processes_all_survive(tmp_path: Path) -> None:
+    layout = tmp_path / "out"
+    Layout(layout).put(MANIFEST, held(b"{}"))
+    program = (
+        "import sys; from pathlib import Path; from layersmith.oci.digest import Digest;"
+        "from layersmith.oci.documents import OCI_MANIFEST, Descriptor;"
+        "from layersmith.stores.layout import Layout;"
+        "d = Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(b'{}'), size=2);"
+        "[Layout(Path(sys.argv[1])).tag(f'{sys.argv[2]}-{n}', d) for n in range(5)]"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program, str(layout), str(number)])
+        for number in range(4)
+    ]
+    assert [worker.wait(timeout=60) for worker in workers] == [0] * 4
+    index = json.loads((layout / "index.json").read_bytes())
+    assert len(index["manifests"]) == 20
