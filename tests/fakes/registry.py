@@ -83,6 +83,7 @@ class FakeRegistry:
         self.granted: dict[str, set[tuple[str, str]]] = {}
         self.basic, self.tokens, self.realm = basic, tokens, realm
         self.mounts = True
+        self.ranges = True
         self.redirect_blobs = ""
         self.location: Callable[[str], str] = str
         self.log: list[Request] = []
@@ -255,14 +256,21 @@ class FakeRegistry:
         self.add_manifest(repository, request.body, request.headers["content-type"], *tags)
         return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
 
-    def _blobs_get(self, _request: Request, repository: str, name: str) -> Reply:
+    def _blobs_get(self, request: Request, repository: str, name: str) -> Reply:
         data = self.blobs.get(repository, {}).get(name)
         if data is None:
             return error(404, "BLOB_UNKNOWN", "blob unknown")
         if self.redirect_blobs:
             return Reply(307, {"Location": f"{self.redirect_blobs}/storage/{name}?sig=s3cr3t"})
         headers = {"Content-Type": "application/octet-stream", "Docker-Content-Digest": name}
-        return Reply(200, headers, data)
+        wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+        if wanted is None or not self.ranges:
+            return Reply(200, headers, data)
+        start = int(wanted[1])
+        if start >= len(data):
+            return Reply(416, {"Content-Range": f"bytes */{len(data)}"})
+        headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        return Reply(206, headers, data[start:])
 
     _blobs_head = _blobs_get
 

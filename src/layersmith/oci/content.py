@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from layersmith.errors import DigestMismatch, DocumentError, SizeMismatch
+from layersmith.errors import DigestMismatch, DocumentError, SizeMismatch, VerificationError
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES
 from layersmith.oci.strictjson import MAX_DOCUMENT
@@ -35,7 +35,10 @@ __all__ = [
     "held",
     "is_manifest",
     "read_document",
+    "twice",
 ]
+
+T = TypeVar("T")
 
 CHUNK: Final = 256 * 1024
 
@@ -123,6 +126,17 @@ def is_manifest(descriptor: Descriptor) -> bool:
 def held(raw: bytes) -> Opener:
     """Return the opener of bytes in memory."""
     return lambda: io.BytesIO(raw)
+
+
+def twice(fetch: Callable[[], T]) -> T:
+    """Return what `fetch` returns; it gets a second chance after a :class:`VerificationError`.
+
+    A proxy on the way, or one server of many, may have been at fault.
+    """
+    try:
+        return fetch()
+    except VerificationError:
+        return fetch()
 
 
 class VerifiedReader(io.RawIOBase):

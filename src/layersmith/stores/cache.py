@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import VerificationError
-from layersmith.oci.content import CHUNK, Readable, Source, VerifiedReader
+from layersmith.oci.content import CHUNK, Readable, Source, VerifiedReader, twice
 from layersmith.oci.digest import Digest
 from layersmith.stores.files import appearing, disk_errors
 
@@ -164,10 +164,13 @@ class CachedSource:
     def open(self, descriptor: Descriptor) -> Iterator[Readable]:
         """Open from the cache, or fetch into it first; verified either way."""
         if not self._cache.intact(descriptor):
-            with self._source.open(descriptor) as stream:
-                self._cache.put(descriptor, iter(lambda: stream.read(CHUNK), b""))
+            twice(lambda: self._fetch(descriptor))
         with self._cache.open(descriptor) as stream:
             yield stream
+
+    def _fetch(self, descriptor: Descriptor) -> None:
+        with self._source.open(descriptor) as stream:
+            self._cache.put(descriptor, iter(lambda: stream.read(CHUNK), b""))
 
     def stream(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
         """Open without keeping: for blobs that are kept in another form."""

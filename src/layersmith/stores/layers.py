@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import DigestMismatch, LayerError, VerificationError, intention
+from layersmith.oci.content import twice
 from layersmith.oci.digest import Digest
 from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.layer import read_layer
@@ -58,9 +59,7 @@ class LayerStore:
         if known is not None and self._cache.recall(_blob_key(layer)) is not None:
             return known
         with intention(f"reading layer {layer.descriptor.digest} of {source.name}"):
-            opened = source.open if keep_blob else source.stream
-            with opened(layer.descriptor) as stream:
-                return self._ingest(layer, stream)
+            return twice(lambda: self._fetch(source, layer, keep_blob))
 
     def read(self, file: File) -> bytes:
         """Return all bytes of `file`, verified."""
@@ -111,6 +110,11 @@ class LayerStore:
                 with disk_errors(f"reading the cache {path}"):
                     self._files[diff_id] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             return self._files[diff_id]
+
+    def _fetch(self, source: CachedSource, layer: Layer, keep_blob: bool) -> list[Change]:
+        opened = source.open if keep_blob else source.stream
+        with opened(layer.descriptor) as stream:
+            return self._ingest(layer, stream)
 
     def _ingest(self, layer: Layer, stream: Readable) -> list[Change]:
         path = self._cache.layer_path(layer.diff_id, "tar")

@@ -1,7 +1,8 @@
 """Reading content from a registry (distribution-spec, "Pull").
 
-:class:`Download` is the one place where bytes come off the wire: retries and Range
-resume belong there and nowhere else.
+:class:`Download` is the one place where bytes come off the wire. A body that is cut
+off, resets or stalls is continued where it broke: the bytes are addressed by their
+digest and hashed as they pass, so that any source of the rest will do.
 """
 
 from __future__ import annotations
@@ -10,30 +11,24 @@ from typing import TYPE_CHECKING, Final, Self
 
 from urllib3.exceptions import HTTPError
 
-from layersmith.errors import (
-    DigestMismatch,
-    DocumentError,
-    InvalidDigest,
-    RegistryError,
-    SizeMismatch,
-    one_line,
-)
-from layersmith.oci.content import CHUNK, is_manifest
-from layersmith.oci.digest import Digest
-from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, Descriptor
-from layersmith.stores.registry_answers import content_length, read_whole
+from layersmith.errors import RegistryError
+from layersmith.oci.content import CHUNK
+from layersmith.stores.registry_answers import discard
+from layersmith.stores.registry_checks import check_answer, is_rest, plain_body
 from layersmith.stores.transport import wire_error
 
 if TYPE_CHECKING:
     import requests
 
     from layersmith.oci.content import Progress
+    from layersmith.oci.documents import Descriptor
     from layersmith.stores.auth import Scopes
     from layersmith.stores.registry_client import RegistryClient
 
-DOCUMENT_TYPES: Final = INDEX_TYPES | MANIFEST_TYPES
+__all__ = ["Download"]
 
-__all__ = ["DOCUMENT_TYPES", "Download", "check_digest", "described", "read_manifest"]
+_CUT: Final = RegistryError("the answer ended", temporary=True)
+_PROGRESS: Final = 64 * 1024  # so much more and a broken connection counts as a new one
 
 
 class Download:
@@ -53,12 +48,17 @@ class Download:
         self._client = client
         self._url = url
         self._descriptor = descriptor
-        self._where = where
         self._accept = accept
         self._scopes = scopes
         self._progress = progress
         self._task = f"pull {where} {descriptor.digest}"
-        self._response = self._connect()
+        self._what = f"{where}: fetching {descriptor.digest}"
+        self._tries = client.patience.tries()
+        self._got = 0  # bytes that were handed out
+        self._since = 0  # those of them that came since the last connection began
+        self._skip = 0  # bytes to come that were handed out before
+        self._ranges = True
+        self._response = self._whole()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -71,129 +71,107 @@ class Download:
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes as they came over the wire.
 
-        Raises :class:`RegistryError` if the connection breaks.
+        Raises :class:`RegistryError` if the connection breaks for good.
         """
-        try:
-            data: bytes = self._response.raw.read(
-                size if size >= 0 else CHUNK, decode_content=False
-            )
-        except (HTTPError, OSError) as error:
-            raise wire_error(error, self._url) from None
+        size = CHUNK if size < 0 else size
+        data = b""
+        while size and not data:
+            try:
+                data = self._piece(size)
+            except RegistryError as error:
+                if not self._resumed(error):
+                    raise
+                continue
+            if not data and not (self._is_cut() and self._resumed(_CUT)):
+                break
         if data:
+            self._got += len(data)
+            self._since += len(data)
             self._progress.advance(self._task, len(data), self._descriptor.size)
         return data
 
-    def _connect(self) -> requests.Response:
-        response: requests.Response = self._client.do_request(
-            self._url, headers={"Accept": self._accept}, scopes=self._scopes
-        )
-        what = f"{self._where}: fetching {self._descriptor.digest}"
-        if response.status_code != 200:
-            raise self._client.refusal(response, what, missing="the image is incomplete there")
+    def _piece(self, size: int) -> bytes:
+        """Return what has arrived; empty at the end of the answer.
+
+        Less than `size` may come: a connection that breaks while one waits for more
+        would take with it what had arrived.
+        """
+        raw = self._response.raw
         try:
-            plain_body(response, what)
-            check_answer(response, self._descriptor, what)
+            while self._skip:
+                seen = raw.read1(min(self._skip, CHUNK), decode_content=False)
+                if not seen:
+                    return b""
+                self._skip -= len(seen)
+                self._progress.advance(self._task, 0, self._descriptor.size)
+            data: bytes = raw.read1(size, decode_content=False)
+        except (HTTPError, OSError) as error:
+            if self._got >= self._descriptor.size:
+                return b""  # all is there, and its digest was right: nothing is missing
+            raise wire_error(error, self._url) from None
+        return data
+
+    def _is_cut(self) -> bool:
+        """Tell whether an answer that has ended may have been longer.
+
+        One without a length ends with its connection, and nobody knows why.
+        """
+        headers = self._response.headers
+        framed = "Content-Length" in headers or "Transfer-Encoding" in headers
+        return self._got < self._descriptor.size and not framed
+
+    def _resumed(self, error: RegistryError) -> bool:
+        """Connect again, to go on where it broke; false when patience has ended."""
+        self._response.close()
+        if self._since >= _PROGRESS:
+            self._tries.progressed()
+        if not self._tries.after(error):
+            return False
+        self._since = 0
+        self._response = self._rest() if self._got and self._ranges else self._whole()
+        return True
+
+    def _whole(self) -> requests.Response:
+        """Ask for all of it; what was handed out before is skipped."""
+        response = self._ask({})
+        self._skip = self._got
+        return self._checked(response)
+
+    def _rest(self) -> requests.Response:
+        """Ask for the bytes from where it broke (RFC 9110, 14.2: Range may be ignored)."""
+        response = self._ask({"Range": f"bytes={self._got}-"})
+        if response.status_code == 200:
+            self._skip = self._got
+            return self._checked(response)
+        self._skip = 0
+        if response.status_code == 206 and is_rest(response, self._got, self._descriptor.size):
+            try:
+                plain_body(response, self._what)
+            except BaseException:
+                response.close()
+                raise
+            return response
+        if response.status_code in (206, 416):  # other bytes than we need, or none
+            self._ranges = False
+            discard(response, self._client.limits.error_body)
+            return self._whole()
+        raise self._client.refusal(response, self._what, missing="it has vanished there")
+
+    def _ask(self, headers: dict[str, str]) -> requests.Response:
+        response: requests.Response = self._client.do_request(
+            self._url, headers={"Accept": self._accept, **headers}, scopes=self._scopes
+        )
+        return response
+
+    def _checked(self, response: requests.Response) -> requests.Response:
+        if response.status_code != 200:
+            raise self._client.refusal(
+                response, self._what, missing="the image is incomplete there"
+            )
+        try:
+            plain_body(response, self._what)
+            check_answer(response, self._descriptor, self._what)
         except BaseException:
             response.close()
             raise
         return response
-
-
-def described(response: requests.Response, wanted: Digest | None, what: str) -> Descriptor | None:
-    """Return the descriptor that the headers of a HEAD give, None if they do not suffice.
-
-    Raises :class:`DigestMismatch` if it is not for the digest that was `wanted`.
-    """
-    media_type = media_type_of(response)
-    length = content_length(response)
-    if media_type not in DOCUMENT_TYPES or length is None:
-        return None
-    if (digest := digest_of(response)) is None:
-        return None
-    if wanted is not None:
-        check_digest(response, wanted, what)
-    return Descriptor(media_type=media_type, digest=wanted or digest, size=length)
-
-
-def read_manifest(
-    client: RegistryClient, response: requests.Response, wanted: Digest | None, what: str
-) -> tuple[Descriptor, bytes]:
-    """Read the answer to a GET; the digest is computed, the type must be said.
-
-    Raises :class:`DocumentError` for what is too large or no manifest, and
-    :class:`DigestMismatch` if the bytes are not those `wanted` or announced.
-    """
-    with response:
-        plain_body(response, what)
-        limit = client.limits.document
-        try:
-            raw = read_whole(response, limit)
-        except (HTTPError, OSError) as error:
-            raise wire_error(error, response.url) from None
-    if len(raw) > limit:
-        raise DocumentError(f"{what}: more than {limit} bytes for a manifest")
-    digest = Digest.of(raw, wanted.algorithm if wanted else "sha256")
-    if wanted not in (None, digest):
-        raise DigestMismatch(what, expected=wanted or "", got=digest)
-    check_digest(response, digest, what)
-    media_type = media_type_of(response)
-    if media_type not in DOCUMENT_TYPES:
-        raise DocumentError(
-            f"{what}: {one_line(media_type, 80) or 'no type'} is not an image's",
-            hint="is this a registry? (images of Docker's schema 1 are not read)",
-        )
-    return Descriptor(media_type=media_type, digest=digest, size=len(raw)), raw
-
-
-def media_type_of(response: requests.Response) -> str:
-    """Return the Content-Type without its parameters."""
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def plain_body(response: requests.Response, what: str) -> None:
-    """Refuse a Content-Encoding: the digest is of the bytes as they are stored."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise RegistryError(
-            f"{what}: sent with Content-Encoding {one_line(encoding, 40)}, which was not asked for"
-        )
-
-
-def check_answer(response: requests.Response, descriptor: Descriptor, what: str) -> None:
-    """Compare what the headers claim with the descriptor, before any byte is read.
-
-    Raises :class:`DigestMismatch` or :class:`SizeMismatch`.
-    """
-    check_digest(response, descriptor.digest, what)
-    media_type = media_type_of(response)
-    if media_type in DOCUMENT_TYPES and is_manifest(descriptor):
-        _check_type(media_type, descriptor, what)
-    length = content_length(response)
-    if length not in (None, descriptor.size):
-        raise SizeMismatch(what, expected=descriptor.size, got=length or 0)
-
-
-def _check_type(media_type: str, descriptor: Descriptor, what: str) -> None:
-    """Refuse a manifest that is called an index, or the other way (CVE-2021-41190)."""
-    if media_type != descriptor.media_type:
-        raise DocumentError(
-            f"{what}: ambiguous: sent as {media_type}, described as {descriptor.media_type}"
-        )
-
-
-def check_digest(response: requests.Response, expected: Digest, what: str) -> None:
-    """Refuse another digest of the same algorithm; any other header says nothing.
-
-    Raises :class:`DigestMismatch`.
-    """
-    said = digest_of(response)
-    if said and said.algorithm == expected.algorithm and said != expected:
-        raise DigestMismatch(f"{what}: Docker-Content-Digest", expected=expected, got=said)
-
-
-def digest_of(response: requests.Response) -> Digest | None:
-    """Return what Docker-Content-Digest says, if it says anything that can be checked."""
-    try:
-        return Digest(response.headers.get("Docker-Content-Digest", ""))
-    except InvalidDigest:
-        return None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import (
+    DigestMismatch,
     DocumentError,
     InvalidReference,
     NotFound,
@@ -19,18 +20,14 @@ from layersmith.errors import (
     Unauthorized,
     one_line,
 )
-from layersmith.oci.content import VerifiedReader, is_manifest
+from layersmith.oci.content import VerifiedReader, is_manifest, twice
 from layersmith.oci.digest import Digest
 from layersmith.oci.reference import valid_tag
 from layersmith.stores.auth import repository_scopes
 from layersmith.stores.registry_answers import content_length, discard
+from layersmith.stores.registry_checks import DOCUMENT_TYPES, described, read_manifest
 from layersmith.stores.registry_client import Place
-from layersmith.stores.registry_download import (
-    DOCUMENT_TYPES,
-    Download,
-    described,
-    read_manifest,
-)
+from layersmith.stores.registry_download import Download
 from layersmith.stores.registry_upload import UploadBody, check_created, start_upload, upload
 
 if TYPE_CHECKING:
@@ -101,29 +98,45 @@ class RegistryRepository:
             return self._resolve_by_get(url, wanted, what)
         if response.status_code != 200:
             raise self._client.refusal(response, what, missing="check the name and the tag")
-        found = described(response, wanted, what)
+        try:
+            found = described(response, wanted, what)
+        except DigestMismatch:  # perhaps only its header is wrong
+            found = None
         return found or self._resolve_by_get(url, wanted, what)
 
     @contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[Readable]:
-        """Open the raw bytes of `descriptor`, verified while they are read."""
+        """Open the raw bytes of `descriptor`, verified while they are read.
+
+        A manifest is verified before it is handed out, and fetched again if it is wrong.
+        """
         if is_manifest(descriptor):
             self._check_size(descriptor)
-        kept = self._documents.get(descriptor.digest)
-        if kept is not None:
-            yield VerifiedReader(io.BytesIO(kept), descriptor, self._where)
+            raw = self._documents.get(descriptor.digest)
+            if raw is None:
+                raw = twice(lambda: self._fetched(descriptor))
+                self._documents.keep(descriptor.digest, raw)
+            yield VerifiedReader(io.BytesIO(raw), descriptor, self._where)
             return
+        with self._download(descriptor, "*/*") as stream:
+            yield stream
 
+    @contextmanager
+    def _download(self, descriptor: Descriptor, accept: str) -> Iterator[VerifiedReader]:
         with Download(
             self._client,
             self._content_url(descriptor),
             descriptor,
             where=self._where,
-            accept=descriptor.media_type if is_manifest(descriptor) else "*/*",
+            accept=accept,
             scopes=self._pull,
             progress=self._progress,
         ) as download:
             yield VerifiedReader(download, descriptor, self._where)
+
+    def _fetched(self, descriptor: Descriptor) -> bytes:
+        with self._download(descriptor, descriptor.media_type) as stream:
+            return stream.read()
 
     def has(self, descriptor: Descriptor) -> bool:
         """Tell whether the registry has the content, by HEAD."""
@@ -237,12 +250,21 @@ class RegistryRepository:
 
     def _resolve_by_get(self, url: str, wanted: Digest | None, what: str) -> Descriptor:
         """Fetch what the tag stands for, describe it ourselves and keep the bytes."""
-        response = self._ask("GET", url, _ACCEPT)
-        if response.status_code != 200:
-            raise self._client.refusal(response, what, missing="check the name and the tag")
-        descriptor, raw = read_manifest(self._client, response, wanted, what)
+        descriptor, raw = twice(lambda: self._manifest(url, wanted, what))
         self._documents.keep(descriptor.digest, raw)
         return descriptor
+
+    def _manifest(self, url: str, wanted: Digest | None, what: str) -> tuple[Descriptor, bytes]:
+        tries = self._client.patience.tries()
+        while True:
+            response = self._ask("GET", url, _ACCEPT)
+            if response.status_code != 200:
+                raise self._client.refusal(response, what, missing="check the name and the tag")
+            try:
+                return read_manifest(self._client, response, wanted, what)
+            except RegistryError as error:
+                if not tries.after(error):
+                    raise
 
 
 class _Documents:

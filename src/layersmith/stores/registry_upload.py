@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from layersmith.oci.content import CHUNK, VerifiedReader
 from layersmith.stores.registry_answers import discard
-from layersmith.stores.registry_download import check_digest
+from layersmith.stores.registry_checks import check_digest
 from layersmith.stores.registry_urls import follow
 
 if TYPE_CHECKING:

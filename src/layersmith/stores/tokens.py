@@ -18,12 +18,16 @@ from concurrent.futures import Future
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from urllib3.exceptions import HTTPError
+
 from layersmith.errors import DocumentError, LayersmithError, RegistryError, Unauthorized
 from layersmith.oci.strictjson import decode
 from layersmith.stores.auth import Scopes, TokenService, parse_challenges, parse_scopes
 from layersmith.stores.credentials import Credential, login_name, stored_credential
-from layersmith.stores.registry_answers import bounded_body, error_of, is_temporary
+from layersmith.stores.registry_answers import error_of, is_temporary, read_whole
+from layersmith.stores.registry_checks import plain_body
 from layersmith.stores.registry_urls import Origin
+from layersmith.stores.transport import wire_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,7 +193,12 @@ class Authorizer:
                 hint="the registry's challenge names this token server: ask who runs them",
             )
         limit = self._transport.limits.token
-        body = bounded_body(response, limit)
+        with response:
+            plain_body(response, what)
+            try:
+                body = read_whole(response, limit)
+            except (HTTPError, OSError) as error:
+                raise wire_error(error, key.service.realm) from None
         try:
             value = decode(body, what, limit=limit)
         except DocumentError as error:
