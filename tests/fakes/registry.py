@@ -80,12 +80,16 @@ class FakeRegistry:
         self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.uploads: dict[str, str] = {}
+        self.chunks: dict[str, bytes] = {}
+        self.least_chunk = self.largest_body = 0
         self.granted: dict[str, set[tuple[str, str]]] = {}
         self.basic, self.tokens, self.realm = basic, tokens, realm
         self.mounts = True
+        self.strict = False
         self.ranges = True
         self.redirect_blobs = ""
         self.location: Callable[[str], str] = str
+        self.weather: Callable[[Request], Action | None] = lambda _: None
         self.log: list[Request] = []
         self.sessions_opened = 0
         self._rules: list[_Rule] = []
@@ -170,18 +174,22 @@ class FakeRegistry:
         time.sleep(sum(s for path, s in self._pauses if path.search(request.target)))
         with self._lock:
             self.log.append(request)
-            rule = next((r for r in self._rules if r.fits(request)), None)
-            if rule is None:
-                return self._honest(request), None
-            self._rules.remove(rule)
-            if isinstance(rule.action, Reply):
-                return rule.action, None
-            if isinstance(rule.action, Drop):
-                acts = rule.action.acted or rule.action.after is not None
-                return self._honest(request) if acts else Reply(), rule.action
-            if isinstance(rule.action, Instead):
-                return rule.action.answer(request), None
-            return rule.action(self._honest(request)), None
+            action = self.weather(request)
+            if rule := next((r for r in self._rules if r.fits(request)), None):
+                self._rules.remove(rule)
+                action = rule.action
+            return self._acted(action, request)
+
+    def _acted(self, action: Action | None, request: Request) -> tuple[Reply, Drop | None]:
+        if isinstance(action, Reply):
+            return action, None
+        if isinstance(action, Drop):
+            acts = action.acted or action.after is not None
+            return self._honest(request) if acts else Reply(), action
+        if isinstance(action, Instead):
+            return action.answer(request), None
+        reply = self._honest(request)
+        return (action(reply) if action else reply), None
 
     def _honest(self, request: Request) -> Reply:
         if request.path == "/token":
@@ -252,9 +260,19 @@ class FakeRegistry:
         digest = digest_of(request.body)
         if ":" in name and name != digest:
             return error(400, "DIGEST_INVALID")
+        if self.strict and (missing := self._missing(repository, request.body)):
+            return error(400, "MANIFEST_BLOB_UNKNOWN", f"{missing} unknown")
         tags = () if ":" in name else (name,)
         self.add_manifest(repository, request.body, request.headers["content-type"], *tags)
         return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
+
+    def _missing(self, repository: str, raw: bytes) -> str:
+        """Return a digest that the document names and the repository has not."""
+        value = json.loads(raw)
+        named = [*value.get("layers", ()), *filter(None, [value.get("config")])]
+        there = self.blobs.get(repository, {}).keys() | self.manifests.get(repository, {}).keys()
+        named += value.get("manifests", ())
+        return next((n["digest"] for n in named if n["digest"] not in there), "")
 
     def _blobs_get(self, request: Request, repository: str, name: str) -> Reply:
         data = self.blobs.get(repository, {}).get(name)
@@ -283,22 +301,51 @@ class FakeRegistry:
         session = f"session-{self.sessions_opened}"
         self.sessions_opened += 1
         self.uploads[session] = repository
+        self.chunks[session] = b""
+        return self._at(202, repository, session)
+
+    def _at(self, status: int, repository: str, session: str) -> Reply:
+        """Say where a session is, and how much it has."""
         path = f"/v2/{repository}/blobs/uploads/{session}?_state=a%2Bb&empty=&_state=c"
-        return Reply(202, {"Location": self.location(path)})
+        headers = {"Location": self.location(path)}
+        if got := len(self.chunks[session]):
+            headers["Range"] = f"0-{got - 1}"
+        if self.least_chunk:
+            headers["OCI-Chunk-Min-Length"] = str(self.least_chunk)
+        return Reply(status, headers)
+
+    def _uploads_get(self, _request: Request, repository: str, name: str) -> Reply:
+        if self.uploads.get(name) != repository:
+            return error(404, "BLOB_UPLOAD_UNKNOWN")
+        return self._at(204, repository, name)
+
+    def _uploads_patch(self, request: Request, repository: str, name: str) -> Reply:
+        if self.uploads.get(name) != repository:
+            return error(404, "BLOB_UPLOAD_UNKNOWN")
+        if 0 < self.largest_body < len(request.body):
+            return Reply(413, {}, b"<html>")
+        got = len(self.chunks[name])
+        if request.headers["content-range"] != f"{got}-{got + len(request.body) - 1}":
+            return self._at(416, repository, name)
+        self.chunks[name] += request.body
+        return self._at(202, repository, name)
 
     def _uploads_delete(self, _request: Request, _repository: str, name: str) -> Reply:
         found = self.uploads.pop(name, None)
         return Reply(204) if found else error(404, "BLOB_UPLOAD_UNKNOWN")
 
     def _uploads_put(self, request: Request, repository: str, name: str) -> Reply:
+        if 0 < self.largest_body < len(request.body):
+            return Reply(413, {}, b"<html>")
         if self.uploads.pop(name, None) != repository:
             return error(404, "BLOB_UPLOAD_UNKNOWN")
         if not urlsplit(request.target).query.startswith("_state=a%2Bb&empty=&_state=c&"):
             return error(400, "BLOB_UPLOAD_INVALID", "the state was not returned verbatim")
         digest = request.query["digest"][0]
-        if digest_of(request.body) != digest:
+        data = self.chunks.pop(name, b"") + request.body
+        if digest_of(data) != digest:
             return error(400, "DIGEST_INVALID", "the digest is not the content's")
-        self.add_blob(repository, request.body)
+        self.add_blob(repository, data)
         return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
 
 

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -259,6 +260,31 @@ def test_an_image_goes_there_and_back(peer: Peer) -> None:
             assert read_document(repository, descriptor(data, OCI_LAYER)) == data
         with pytest.raises(NotFound):
             repository.resolve("none")
+
+
+def test_a_blob_goes_up_in_chunks_and_comes_down_in_parts(peer: Peer) -> None:
+    data = b"".join(LAYERS)
+    with Registries() as registries:
+        repository = registries.repository(Reference.parse(f"{peer.host}/team/one:1"))
+        repository._habits.chunk = 1 << 20
+        repository.put(descriptor(data, OCI_LAYER), held(data))
+        assert repository.has(descriptor(data, OCI_LAYER))
+        with repository.open(descriptor(data, OCI_LAYER)) as stream:
+            start = stream.read(1000)
+            stream._stream._response.raw.shutdown()  # type: ignore[attr-defined] # a cut
+            rest = b"".join(iter(lambda: stream.read(1 << 20), b""))
+    assert start + rest == data
+
+
+def test_an_upload_session_that_is_gone(tmp_path: Path) -> None:
+    data = LAYERS[1]
+    blob = descriptor(data, OCI_LAYER)
+    with docker_registry(tmp_path) as host, Registries() as registries:
+        repository = registries.repository(Reference.parse(f"{host}/team/one:1"))
+        assert not repository.mount(blob, Reference.parse(f"{host}/team/other:1"))
+        shutil.rmtree(tmp_path / "data" / "docker/registry/v2/repositories/team/one/_uploads")
+        repository.put(blob, held(data))
+        assert repository.has(blob)
 
 
 def test_skopeo_reads_what_we_wrote(peer: Peer, tmp_path: Path) -> None:

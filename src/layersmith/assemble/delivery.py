@@ -10,22 +10,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from layersmith.errors import LayersmithError, intention
+from layersmith.errors import LayersmithError, MissingContent, intention
 from layersmith.oci.content import held
+from layersmith.oci.documents import Index, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from layersmith.assemble.crew import Crew
     from layersmith.oci.content import Readable, Sink
-    from layersmith.oci.documents import Descriptor, Document, Index
+    from layersmith.oci.digest import Digest
+    from layersmith.oci.documents import Descriptor, Document
     from layersmith.oci.image import Image
     from layersmith.oci.reference import Reference
 
 __all__ = ["Blob", "Delivery", "Destination", "Holder", "deliver"]
 
 _WRITERS: Final = 8
+_HEALINGS: Final = 3
 
 
 class Holder(Protocol):
@@ -95,15 +98,16 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew)
         if delivery.anyway or not destination.sink.stands_for(tag, delivery.top)
     ]
     waiting = [d for d in destinations if any(one is d for one, _ in stale)]
+    carriers = {id(d): _Carrier(delivery, d.sink) for d in waiting}
     try:
         for destination in waiting:
             with intention(f"delivering to {destination.sink.name}"):
-                _fill(delivery, destination.sink, crew)
+                carriers[id(destination)].bring_all(crew)
         for destination in waiting:
             for name, descriptor in delivery.names:
-                destination.sink.tag(name, descriptor)
+                carriers[id(destination)].tag(name, descriptor)
         for destination, tag in stale:
-            destination.sink.tag(tag, delivery.top)
+            carriers[id(destination)].tag(tag, delivery.top)
     except BaseException:
         for destination in waiting:
             with suppress(LayersmithError):
@@ -111,26 +115,80 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew)
         raise
 
 
-def _fill(delivery: Delivery, sink: Sink, crew: Crew) -> None:
-    blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
-    with crew.pool(_WRITERS, "deliver") as pool:
-        _all(pool.map(lambda blob: _bring(blob, sink), blobs.values()))
-        for stage in delivery.stages:
-            _all(pool.map(lambda document: _put(sink, document), stage))
+class _Carrier:
+    """Brings one delivery to one sink.
+
+    What a sink said it had may be gone when a document names it (collected as garbage,
+    or never whole): then it is brought without asking, and the document again.
+    """
+
+    def __init__(self, delivery: Delivery, sink: Sink) -> None:
+        self._sink = sink
+        self._stages = delivery.stages
+        self._blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
+        self._documents = {
+            document.descriptor.digest: document for stage in delivery.stages for document in stage
+        }
+
+    def bring_all(self, crew: Crew) -> None:
+        """Bring the blobs, then the documents stage by stage."""
+        with crew.pool(_WRITERS, "deliver") as pool:
+            _all(pool.map(self._bring_blob, self._blobs.values()))
+            for stage in self._stages:
+                _all(pool.map(self._bring_document, stage))
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Let `name` stand for a document that was brought."""
+        _completing(lambda: self._sink.tag(name, descriptor), lambda: self._put(descriptor.digest))
+
+    def _bring_blob(self, blob: Blob) -> None:
+        # A mount answers whether the blob is there too, in fewer requests than asking first.
+        if blob.origin is not None and self._sink.mount(blob.descriptor, blob.origin):
+            return
+        if not self._sink.has(blob.descriptor):
+            self._put(blob.descriptor.digest)
+
+    def _bring_document(self, document: Document[Any]) -> None:
+        if not self._sink.has(document.descriptor):
+            self._put(document.descriptor.digest)
+
+    def _put(self, digest: Digest) -> None:
+        """Put a blob or a document; where the sink lacks what that names, all of it first.
+
+        What is not of this delivery (a subject, say) cannot be brought.
+        """
+        if blob := self._blobs.get(digest):
+            self._sink.put(blob.descriptor, blob.open)
+        elif document := self._documents.get(digest):
+
+            def put() -> None:
+                self._sink.put(document.descriptor, held(document.raw))
+
+            def bring() -> None:
+                for named in _named(document):
+                    self._put(named.digest)
+
+            _completing(put, bring)
 
 
-def _bring(blob: Blob, sink: Sink) -> None:
-    # A mount answers whether the blob is there too, in fewer requests than asking first.
-    if blob.origin is not None and sink.mount(blob.descriptor, blob.origin):
-        return
-    if sink.has(blob.descriptor):
-        return
-    sink.put(blob.descriptor, blob.open)
+def _named(document: Document[Any]) -> Sequence[Descriptor]:
+    """Return what a manifest or an index names; other documents name nothing."""
+    value = document.value
+    if isinstance(value, Manifest):
+        return [value.config, *value.layers]
+    return value.manifests if isinstance(value, Index) else ()
 
 
-def _put(sink: Sink, document: Document[Any]) -> None:
-    if not sink.has(document.descriptor):
-        sink.put(document.descriptor, held(document.raw))
+def _completing(put: Callable[[], None], bring: Callable[[], None]) -> None:
+    """Call `put`; where it finds content missing, `bring` that and call it again."""
+    for _ in range(_HEALINGS):
+        try:
+            put()
+        except MissingContent:
+            bring()
+        else:
+            return
+    put()
 
 
 def _all(results: Iterator[None]) -> None:

@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 from layersmith.errors import (
     DocumentError,
     LayersmithError,
+    MissingContent,
     NotFound,
     RegistryError,
     Unauthorized,
@@ -28,6 +29,7 @@ __all__ = ["bounded_body", "content_length", "discard", "error_of", "is_temporar
 
 _TRANSIENT: Final = frozenset({408, 425, 429, 499})
 _RECOVERABLE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
+_INCOMPLETE: Final = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 _TOO_MANY: Final = "the registry limits requests: wait, or log in if you have not"
 _SHOWN: Final = 300
 
@@ -83,12 +85,20 @@ def error_of(
     hint: str = "",
     limit: int = 64 * 1024,
     secrets: frozenset[str] = frozenset(),
+    wait: float = 0.0,
+    incomplete: bool = False,
 ) -> LayersmithError:
-    """Return the error that `response` stands for; `what` says what was attempted."""
+    """Return the error that `response` stands for; `what` says what was attempted.
+
+    With `incomplete` it answers a manifest, and may mean what the manifest names.
+    """
     status = response.status_code
-    code, text = _details(bounded_body(response, limit))
+    codes, text = _details(bounded_body(response, limit))
+    code = codes[0] if codes else ""
     shown = one_line(without_secrets(text, secrets), _SHOWN)
     message = f"{what}: the registry answers {status}" + (f": {shown}" if shown else "")
+    if incomplete and _INCOMPLETE.intersection(codes):
+        return MissingContent(message, status=status, code=one_line(code, 60), hint=hint)
     if status == 404 and code not in _RECOVERABLE:
         return NotFound(message, hint=hint or "check the name and the tag")
     if status in (401, 403):
@@ -98,20 +108,21 @@ def error_of(
         status=status,
         code=one_line(code, 60),
         temporary=is_temporary(status) or code in _RECOVERABLE,
+        wait=wait,
         hint=hint or (_TOO_MANY if status == 429 else ""),
     )
 
 
-def _details(body: bytes) -> tuple[str, str]:
-    """Return the first error's code, and code and message of up to three errors."""
+def _details(body: bytes) -> tuple[list[str], str]:
+    """Return the codes of up to three errors, and their codes and messages as a text."""
     try:
         value = decode(body, "error") if body else {}
     except DocumentError:
-        return "", ""
+        return [], ""
     errors = value.get("errors") if isinstance(value, dict) else None
     found = [e for e in errors if isinstance(e, dict)][:3] if isinstance(errors, list) else []
     texts = [": ".join(filter(None, (_text(e, "code"), _text(e, "message")))) for e in found]
-    return (_text(found[0], "code") if found else ""), "; ".join(filter(None, texts))
+    return [_text(e, "code") for e in found], "; ".join(filter(None, texts))
 
 
 def _text(error: dict[str, Any], key: str) -> str:

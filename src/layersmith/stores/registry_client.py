@@ -97,31 +97,32 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         stream: bool = True,  # noqa: ARG002 - always: every body here is bounded by its reader
         *,
         scopes: Scopes = frozenset(),
+        once: bool = False,
     ) -> requests.Response:
         """Send a request and return the answer after redirects, its body unread.
 
         `scopes` are what a token for it must allow. A failure that may pass is tried
-        again, from the first URL on; but not with a streamed body, whose sender has to
-        know how much arrived.
+        again, from the first URL on; but not with `once` or a streamed body, whose
+        sender has to know how much arrived.
 
         Raises :class:`Unauthorized` if a challenge cannot be answered, and
         :class:`RegistryError` if there is no answer or a redirect leads nowhere we go.
         """
         tries = self.patience.tries()
-        streamed = not (data is None or isinstance(data, bytes))
+        once = once or not (data is None or isinstance(data, bytes))
         while True:
             self.patience.wait()
             try:
                 response = self._follow(method, url, headers or {}, data, scopes)
             except RegistryError as error:
-                if streamed or not tries.after(error):
+                if once or not tries.after(error):
                     raise
                 continue
             status = response.status_code
             if not is_temporary(status):
                 self.patience.succeeded()
                 return response
-            if streamed or not tries.worth(status, self.patience.asked(response.headers)):
+            if once or not tries.worth(status, self.patience.asked(response.headers)):
                 return response
             discard(response, self.limits.error_body)
             tries.rest()
@@ -179,9 +180,12 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         return follow(url, target, self.origin, what)
 
     def refusal(
-        self, response: requests.Response, what: str, *, missing: str = ""
+        self, response: requests.Response, what: str, *, missing: str = "", incomplete: bool = False
     ) -> LayersmithError:
-        """Return the error for an answer that was not wanted; `missing` hints at a 404."""
+        """Return the error for an answer that was not wanted.
+
+        `missing` hints at a 404; `incomplete`: the registry may lack what a manifest names.
+        """
         origin, hint = Origin.of(response.url), ""
         if response.status_code in (401, 403):
             hint = self.authorizer.hint()
@@ -191,7 +195,15 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
             what = f"{what}: redirected to {origin}"
             hint = "the registry's storage refuses: its redirect may be too old or wrong"
         secrets = self.authorizer.secrets
-        return error_of(response, what, hint=hint, limit=self.limits.error_body, secrets=secrets)
+        return error_of(
+            response,
+            what,
+            hint=hint,
+            limit=self.limits.error_body,
+            secrets=secrets,
+            wait=self.patience.asked(response.headers),
+            incomplete=incomplete,
+        )
 
     # What oras offers beside: kept where it is sound, closed where it is not.
 

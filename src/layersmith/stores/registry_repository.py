@@ -25,10 +25,11 @@ from layersmith.oci.digest import Digest
 from layersmith.oci.reference import valid_tag
 from layersmith.stores.auth import repository_scopes
 from layersmith.stores.registry_answers import content_length, discard
+from layersmith.stores.registry_body import UploadBody
 from layersmith.stores.registry_checks import DOCUMENT_TYPES, described, read_manifest
 from layersmith.stores.registry_client import Place
 from layersmith.stores.registry_download import Download
-from layersmith.stores.registry_upload import UploadBody, check_created, start_upload, upload
+from layersmith.stores.registry_upload import Habits, Upload, check_created, start_upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from layersmith.oci.content import Opener, Progress, Readable
     from layersmith.oci.documents import Descriptor
     from layersmith.oci.reference import Reference
+    from layersmith.stores.registry_chunks import Session
     from layersmith.stores.registry_client import RegistryClient
     from layersmith.stores.registry_options import Endpoint
 
@@ -69,7 +71,8 @@ class RegistryRepository:
         self._where = f"{self._name} (at {endpoint.origin})" if mirrored else self._name
         self._progress = progress
         self._documents = _Documents(client.limits.kept_documents)
-        self._sessions: dict[Digest, str] = {}
+        self._sessions: dict[Digest, Session] = {}
+        self._habits = Habits()
 
     def __repr__(self) -> str:
         """Name the repository."""
@@ -169,15 +172,15 @@ class RegistryRepository:
         what = f"{self._where}: mounting {descriptor.digest}"
         scopes = self._push | repository_scopes(source, "pull")
         try:
-            location = start_upload(self._client, url, scopes, what)
+            session = start_upload(self._client, url, scopes, what)
         except (NotFound, Unauthorized):  # perhaps the other repository: the upload will tell
             return False
         except RegistryError as error:
             if 400 <= error.status < 500 and not error.temporary:
                 return False
             raise
-        if location:
-            self._sessions[descriptor.digest] = location
+        if session is not None:
+            self._sessions[descriptor.digest] = session
             return False
         return self.has(descriptor)
 
@@ -191,13 +194,18 @@ class RegistryRepository:
             self._documents.keep(descriptor.digest, raw)
             return
 
-        what = f"{self._where}: uploading {descriptor.digest}"
-        location = self._sessions.pop(descriptor.digest, "")
-        if not location:
-            url = self._client.url(self._place.upload_blob_url())
-            location = start_upload(self._client, url, self._push, what)
         with UploadBody(opener, descriptor, self._where, self._progress) as body:
-            upload(self._client, location, body, descriptor, self._push, what)
+            upload = Upload(
+                self._client,
+                self._client.url(self._place.upload_blob_url()),
+                descriptor,
+                body,
+                scopes=self._push,
+                what=f"{self._where}: uploading {descriptor.digest}",
+                has=self.has,
+                habits=self._habits,
+            )
+            upload.run(self._sessions.pop(descriptor.digest, None))
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest that was put here or is here."""
@@ -217,8 +225,10 @@ class RegistryRepository:
     def abandon(self) -> None:
         """Cancel upload sessions; what was put is for the registry's garbage collection."""
         while self._sessions:
-            _, location = self._sessions.popitem()
-            response = self._client.do_request(location, "DELETE", scopes=self._push)
+            _, session = self._sessions.popitem()
+            response = self._client.do_request(
+                session.location, "DELETE", scopes=self._push, once=True
+            )
             discard(response, self._client.limits.error_body)
 
     def _check_size(self, descriptor: Descriptor) -> None:

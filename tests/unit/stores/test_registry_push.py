@@ -154,7 +154,7 @@ def test_a_location_that_looks_like_another_host_stays_here(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
     for location in ("@evil.example/x", ".evil.example/x"):
-        fake.once("POST", "uploads", Reply(202, {"Location": location}))
+        fake.once("POST", "uploads", Reply(202, {"Location": location}), times=4)
         with pytest.raises(NotFound):
             put(repository)
         assert fake.log[-1].path == f"/v2/{REPO}/blobs/uploads/{location}"
@@ -179,9 +179,10 @@ def test_only_a_201_for_our_digest_counts(
     action: Reply,
     kind: type[LayersmithError],
 ) -> None:
-    fake.once("PUT", "uploads", action)
+    fake.always("PUT", "uploads", action)
     with pytest.raises(kind):
         put(repository)
+    assert len(fake.log) < 25
 
 
 @pytest.mark.parametrize("status", [307, 308])
@@ -218,7 +219,7 @@ def test_a_redirected_body_is_sent_again_from_its_start(
 
 
 def test_a_broken_upload_is_an_error(fake: FakeRegistry, repository: RegistryRepository) -> None:
-    fake.once("PUT", "uploads", Drop())
+    fake.always("PUT", "uploads", Drop())
     with pytest.raises(RegistryError) as caught:
         put(repository)
     assert caught.value.temporary
