@@ -21,6 +21,7 @@ from layersmith.oci.reference import Reference, valid_tag
 from layersmith.stores.layout import Layout
 
 if TYPE_CHECKING:
+    from layersmith.stores.archive import OciArchive
     from layersmith.stores.registry import Registries
 
 __all__ = ["FILE_KINDS", "Place", "Repository"]
@@ -73,6 +74,11 @@ class Place:
         return self.digest or self.tag or "latest"
 
     @property
+    def name(self) -> str:
+        """The place without a tag or digest."""
+        return self.reference.name if self.reference else f"{self.kind}:{self.path}"
+
+    @property
     def holds_one(self) -> bool:
         """Tell whether a tag there can only be an image of one platform."""
         return self.kind == "docker-archive"
@@ -84,11 +90,11 @@ class Place:
         name = self.named(self.tag) if self.tag else f"{self.kind}:{self.path}"
         return f"{name}@{self.digest}" if self.digest else name
 
-    def source(self, registries: Registries) -> Source:
+    def source(self, registries: Registries) -> Repository:
         """Open for reading."""
         return self._open(registries, mirrored=True)
 
-    def sink(self, registries: Registries) -> Sink:
+    def sink(self, registries: Registries) -> Repository:
         """Open for writing."""
         if self.digest is not None:
             raise InvalidReference(
@@ -96,6 +102,14 @@ class Place:
                 hint="name a tag, or none",
             )
         return self._open(registries, mirrored=False)
+
+    def tags(self, registries: Registries) -> list[str]:
+        """Return every tag of the repository, or every name in the layout or archive."""
+        if self.reference is None:
+            return self._open_file().tags()
+        from layersmith.stores.registry_tags import RegistryListing  # noqa: PLC0415 - the network
+
+        return RegistryListing(registries.repository(self.reference)).tags()
 
     def named(self, tag: str) -> str:
         """Return how the place is called under `tag`."""
@@ -106,6 +120,9 @@ class Place:
     def _open(self, registries: Registries, *, mirrored: bool) -> Repository:
         if self.reference is not None:
             return registries.repository(self.reference, mirrored=mirrored)
+        return self._open_file()
+
+    def _open_file(self) -> Layout | OciArchive:
         assert self.path is not None
         if self.kind == "oci":
             return Layout(self.path)

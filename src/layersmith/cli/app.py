@@ -11,7 +11,11 @@ import typer
 
 from layersmith import __version__
 from layersmith.cli import assemble as assemble_command
+from layersmith.cli import copy as copy_command
+from layersmith.cli import digest as digest_command
+from layersmith.cli import inspect as inspect_command
 from layersmith.cli import plan as plan_command
+from layersmith.cli import tags as tags_command
 from layersmith.errors import LayersmithError, one_line
 
 __all__ = ["app", "main"]
@@ -34,6 +38,10 @@ app = typer.Typer(
 )
 app.command("assemble")(assemble_command.assemble)
 app.command("plan")(plan_command.plan)
+app.command("copy")(copy_command.copy)
+app.command("inspect")(inspect_command.inspect)
+app.command("tags")(tags_command.tags)
+app.command("digest")(digest_command.digest)
 
 
 def _version(wanted: bool) -> None:

@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
+    from layersmith.stores.registry_options import RegistryOptions
 
-__all__ = ["CacheDir", "Json", "Quiet", "cache_directory", "takes_recipe"]
+__all__ = [
+    "CacheDir",
+    "Json",
+    "OnePlatform",
+    "Quiet",
+    "Ref",
+    "cache_directory",
+    "takes_network",
+    "takes_recipe",
+]
 
 _INPUTS = "Inputs"
 _IMAGE = "Image"
@@ -155,6 +165,17 @@ CacheDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        help="A registry reference, oci:DIR, oci-archive:FILE or docker-archive:FILE, "
+        "with :TAG or @DIGEST.",
+        metavar="REF",
+    ),
+]
+OnePlatform = Annotated[
+    str, typer.Option("--platform", help="The image of one platform only.", metavar="OS/ARCH")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 
@@ -207,31 +228,64 @@ def _asked(
     return Parsed.parse(recipe.target), recipe.check()
 
 
+def _network(mirror: Mirror = None, plain_http: PlainHttp = None) -> RegistryOptions:
+    """Return how registries are to be spoken to, as far as the command line says."""
+    from layersmith.oci.reference import valid_registry
+    from layersmith.stores.registry_options import RegistryOptions
+
+    for host in plain_http or ():
+        if not valid_registry(host):
+            raise RecipeError(f"{one_line(host, 60)!r} is not a host for --plain-http")
+    return RegistryOptions(
+        mirrors=_pairs(mirror, "--mirror"), plain_http=frozenset(plain_http or ())
+    )
+
+
 def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
     """Make a command of `run(target, recipe, **its own options)`."""
-    shared = inspect.signature(_asked).parameters
-    own = dict(list(inspect.signature(run).parameters.items())[2:])
+    return _command_of(run, _asked, 2)
+
+
+def takes_network(run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of `run(network, **its own arguments and options)`."""
+    return _command_of(run, lambda **given: (_network(**given),), 1, _network)
+
+
+def _command_of(
+    run: Callable[..., None],
+    ask: Callable[..., tuple[Any, ...]],
+    asked: int,
+    listed: Callable[..., Any] | None = None,
+) -> Callable[..., None]:
+    """Give `run` the options of `listed`; `ask` makes its first `asked` arguments of them."""
+    source = listed or ask
+    shared = inspect.signature(source).parameters
+    own = dict(list(inspect.signature(run).parameters.items())[asked:])
 
     def command(**given: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            target, recipe = _asked(**{name: given.pop(name) for name in shared})
-            run(target, recipe, **given)
+            first = ask(**{name: given.pop(name) for name in shared})
+            run(*first, **given)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; no tag was written") from None
 
     hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
-    hints |= get_type_hints(_asked, globals() | _TYPES, include_extras=True)
+    hints |= get_type_hints(source, globals() | _TYPES, include_extras=True)
+    # What must be typed comes first, whoever asks for it.
+    parameters = {**shared, **own}
+    empty = inspect.Parameter.empty
+    names = sorted(parameters, key=lambda name: parameters[name].default is not empty)
     command.__doc__ = run.__doc__
-    command.__annotations__ = {name: hints[name] for name in (*shared, *own)}
+    command.__annotations__ = {name: hints[name] for name in names}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(annotation=hints[p.name]) for p in (*shared.values(), *own.values())]
+        [parameters[name].replace(annotation=hints[name]) for name in names]
     )
     return command
 
 
 # The values that only the annotations of commands name; they are not looked at.
-_TYPES: dict[str, Any] = {"Target": Any, "Recipe": Any}
+_TYPES: dict[str, Any] = dict.fromkeys(("Target", "Recipe", "RegistryOptions"), Any)
 
 
 def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
