@@ -8,7 +8,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.conftest import layersmith, need
+from tests.interop.conftest import layersmith
+from tests.interop.peers import need
 
 from layersmith.oci.documents import Platform
 from layersmith.oci.graph import walk
