@@ -19,7 +19,7 @@ from layersmith.plan.soundness import check_target
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.documents import Document, Index, Platform
@@ -148,7 +148,7 @@ def _plan_platform(
         try:
             return _decide(workshop, wanted, recipe, reader)
         except CacheDamagedError:
-            # The damaged layer has been dropped: reading again fetches it anew.
+            _mend(workshop, wanted)
             return _decide(workshop, wanted, recipe, reader)
 
 
@@ -168,17 +168,29 @@ def _decide(
     return made
 
 
+def _mend(workshop: Workshop, wanted: Iterable[Wanted]) -> None:
+    """Fetch every layer again that is damaged in the cache: where one is, more may be."""
+    for input_, image, keep in wanted:
+        for layer in image.layers:
+            workshop.layers.mend(input_.source, layer, keep_blob=keep)
+
+
+def _make_layer(workshop: Workshop, planned: Planned, plan: Plan) -> TopLayer:
+    """Pack the layer; if the cache is found damaged meanwhile, mend it and pack again."""
+    task = f"pack {plan.inputs.base.platform}"
+    about = plan.entries, workshop.layers, plan.epoch, workshop.cache, workshop.crew, task
+    try:
+        return make_layer(*about)
+    except CacheDamagedError:
+        images = plan.inputs.base, plan.inputs.builder
+        _mend(workshop, zip((planned.base, planned.builder), images, (True, False), strict=True))
+        return make_layer(*about)
+
+
 def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
     recipe, platform = planned.recipe, plan.inputs.base.platform
     with intention(str(platform)):
-        layer = make_layer(
-            plan.entries,
-            workshop.layers,
-            plan.epoch,
-            workshop.cache,
-            workshop.crew,
-            f"pack {platform}",
-        )
+        layer = _make_layer(workshop, planned, plan)
         added = NewLayer(layer.layer, f"layersmith assemble {planned.target}")
         settings = Settings(
             created=datetime.fromtimestamp(plan.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

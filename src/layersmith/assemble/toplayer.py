@@ -59,10 +59,11 @@ def make_layer(
     kept = cache.recall(key)
     if kept is not None:
         known = msgspec.json.decode(kept, type=TopLayer)
-        if cache.intact(known.layer.descriptor):
+        if cache.hold(known.layer.descriptor):
             return known
     made = _make(entries, contents, mtime, cache, progress, task)
     cache.remember(key, encode(made))
+    cache.hold(made.layer.descriptor)
     return made
 
 

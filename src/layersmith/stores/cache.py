@@ -14,6 +14,7 @@ Nothing is synced to the disk: after a power cut a torn file is found when it is
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,20 +22,21 @@ from typing import TYPE_CHECKING, Final
 from layersmith.errors import VerificationError
 from layersmith.oci.content import CHUNK, Readable, Source, VerifiedReader, twice
 from layersmith.oci.digest import Digest
-from layersmith.stores.files import appearing, disk_errors
+from layersmith.stores.files import OpenFile, appearing, disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from layersmith.oci.documents import Descriptor
     from layersmith.stores.files import Appearing
 
-__all__ = ["Cache", "CachedSource"]
+__all__ = ["Cache", "CachedSource", "memo_value", "touch"]
 
 _VERSION: Final = "v1"
 _HEX: Final = 64
+_PIECE: Final = 1 << 20
+_USE: Final = 600  # seconds: not every use is worth a write
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Cache:
 
     def __init__(self, root: Path) -> None:
         self._root = root / _VERSION
+        self._held: dict[Digest, OpenFile] = {}
 
     @property
     def root(self) -> Path:
@@ -78,21 +81,36 @@ class Cache:
     def open(self, descriptor: Descriptor) -> Iterator[Readable]:
         """Open a blob, verified while it is read."""
         path = self.blob_path(descriptor.digest)
-        with disk_errors(f"reading the cache {path}"), path.open("rb", buffering=0) as file:
-            yield VerifiedReader(file, descriptor, "the cache")
+        with disk_errors(f"reading the cache {path}"):
+            file = self._held.get(descriptor.digest) or OpenFile.at(path)
+            yield VerifiedReader(file.whole(), descriptor, "the cache")
+
+    def sound(self, descriptor: Descriptor) -> OpenFile | None:
+        """Return the blob, open, if it is there and verifies; a damaged one is dropped."""
+        path = self.blob_path(descriptor.digest)
+        try:
+            file = OpenFile.at(path)
+            reader = VerifiedReader(file.whole(), descriptor, "the cache")
+            while reader.read(_PIECE):
+                pass
+        except OSError:
+            return None
+        except VerificationError:
+            self.drop(path)
+            return None
+        touch(path)
+        return file
 
     def intact(self, descriptor: Descriptor) -> bool:
         """Tell whether the blob is there and verifies; a damaged one is dropped."""
-        if not self.has(descriptor):
-            return False
-        try:
-            with self.open(descriptor) as stream:
-                while stream.read(1 << 20):
-                    pass
-        except VerificationError:
-            self.drop(self.blob_path(descriptor.digest))
-            return False
-        return True
+        return self.sound(descriptor) is not None
+
+    def hold(self, descriptor: Descriptor) -> bool:
+        """Keep the blob open, whatever others remove, if it is there and verifies."""
+        file = self.sound(descriptor)
+        if file is not None:
+            self._held[descriptor.digest] = file
+        return file is not None
 
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Keep a blob; `chunks` must have been verified by whom they came from."""
@@ -123,17 +141,18 @@ class Cache:
             kept = path.read_bytes()
         except OSError:
             return None
-        head, value = kept[:_HEX], kept[_HEX:]
-        if head.decode("ascii", "replace") != Digest.of(key.encode() + value).encoded:
+        value = memo_value(path.name, kept)
+        if value is None:
             self.drop(path)
-            return None
+        else:
+            touch(path)
         return value
 
     def remember(self, key: str, value: bytes) -> None:
         """Keep a small answer to the question `key`."""
         path = self._memo(key)
         with self.new_file(path) as file:
-            file.write(Digest.of(key.encode() + value).encoded.encode() + value)
+            file.write(_memo_check(path.name, value) + value)
 
     def drop(self, path: Path) -> None:
         """Remove a damaged file; another process may have been faster."""
@@ -142,6 +161,23 @@ class Cache:
 
     def _memo(self, key: str) -> Path:
         return self._root / "memo" / Digest.of(key.encode()).encoded
+
+
+def memo_value(name: str, kept: bytes) -> bytes | None:
+    """Return the answer in the memo file `name`, or None if it is damaged."""
+    check, value = kept[:_HEX], kept[_HEX:]
+    return value if check == _memo_check(name, value) else None
+
+
+def _memo_check(name: str, value: bytes) -> bytes:
+    return Digest.of(name.encode() + b"\n" + value).encoded.encode()
+
+
+def touch(path: Path) -> None:
+    """Note that a file was used: pruning removes first what was not used for longest."""
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > _USE:
+            os.utime(path)
 
 
 class CachedSource:
@@ -163,17 +199,27 @@ class CachedSource:
     @contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[Readable]:
         """Open from the cache, or fetch into it first; verified either way."""
-        if not self._cache.intact(descriptor):
+        file = self._cache.sound(descriptor)
+        if file is None:
             twice(lambda: self._fetch(descriptor))
-        with self._cache.open(descriptor) as stream:
-            yield stream
+            with suppress(OSError):
+                file = OpenFile.at(self._cache.blob_path(descriptor.digest))
+        if file is None:  # somebody prunes the cache as fast as we fill it
+            with self._source.open(descriptor) as stream:
+                yield stream
+            return
+        yield VerifiedReader(file.whole(), descriptor, f"the cache of {self.name}")
 
     def _fetch(self, descriptor: Descriptor) -> None:
         with self._source.open(descriptor) as stream:
             self._cache.put(descriptor, iter(lambda: stream.read(CHUNK), b""))
 
-    def stream(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
+    @contextmanager
+    def stream(self, descriptor: Descriptor) -> Iterator[Readable]:
         """Open without keeping: for blobs that are kept in another form."""
-        if self._cache.intact(descriptor):
-            return self._cache.open(descriptor)
-        return self._source.open(descriptor)
+        file = self._cache.sound(descriptor)
+        if file is None:
+            with self._source.open(descriptor) as stream:
+                yield stream
+        else:
+            yield VerifiedReader(file.whole(), descriptor, f"the cache of {self.name}")

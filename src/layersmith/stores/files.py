@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import tempfile
+import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import OutputError
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-__all__ = ["Appearing", "appearing", "disk_errors"]
+__all__ = ["Appearing", "OpenFile", "Section", "appearing", "disk_errors"]
 
+_TRIES: Final = 10
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or point elsewhere",
     errno.EDQUOT: "the quota is used up: free some space, or point elsewhere",
@@ -35,6 +37,49 @@ def disk_errors(what: str) -> Iterator[None]:
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
         raise OutputError(f"{what}: {error.strerror or error}", hint=hint) from None
+
+
+class OpenFile:
+    """A file descriptor that is closed with the last object that needs it.
+
+    So one thread may let go of a file that another still reads, and a file that was
+    unlinked can be read to its end.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        weakref.finalize(self, os.close, handle)
+        self.status = os.fstat(handle)
+
+    @classmethod
+    def at(cls, path: Path) -> OpenFile:
+        """Open `path` for reading; raises :class:`OSError`."""
+        # Not to wait for somebody at the other end of a named pipe.
+        return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at `offset`, whoever else reads."""
+        return os.pread(self._handle, size, offset)
+
+    def whole(self) -> Section:
+        """Return all of it as a stream of its own."""
+        return Section(self, 0, self.status.st_size)
+
+
+class Section:
+    """`size` bytes of an open file from `offset` on; any number can be read side by side."""
+
+    def __init__(self, file: OpenFile, offset: int, size: int) -> None:
+        self._file = file
+        self._at = offset
+        self._end = offset + size
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, empty only at the end."""
+        left = self._end - self._at
+        data = self._file.pread(left if size < 0 else min(size, left), self._at)
+        self._at += len(data)
+        return data
 
 
 class Appearing:
@@ -60,8 +105,7 @@ def appearing(path: Path, *, durable: bool = False) -> Iterator[Appearing]:
     are on the disk before the name is. Whatever happens, no partial file keeps the
     final name, and on an error none is left at all.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    handle, temporary = _new_in(path.parent)
     try:
         with os.fdopen(handle, "wb", buffering=0) as file:
             new = Appearing(file, path)
@@ -76,6 +120,15 @@ def appearing(path: Path, *, durable: bool = False) -> Iterator[Appearing]:
         raise
     if durable:
         _sync_directory(path.parent)
+
+
+def _new_in(folder: Path) -> tuple[int, str]:
+    for _ in range(_TRIES):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Who prunes a cache removes empty directories, perhaps just now this one.
+        with contextlib.suppress(FileNotFoundError):
+            return tempfile.mkstemp(prefix=".new-", dir=folder)
+    return tempfile.mkstemp(prefix=".new-", dir=folder)
 
 
 def _sync_directory(path: Path) -> None:

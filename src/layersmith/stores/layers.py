@@ -8,7 +8,6 @@ entries, and a file's bytes are read from the tar and verified by their own dige
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,8 @@ from layersmith.oci.content import twice
 from layersmith.oci.digest import Digest
 from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.layer import read_layer
-from layersmith.stores.files import disk_errors
+from layersmith.stores.cache import touch
+from layersmith.stores.files import OpenFile, disk_errors
 from layersmith.stores.index import pack_index, unpack_index
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import Cache, CachedSource
     from layersmith.stores.files import Appearing
 
-__all__ = ["CacheDamagedError", "LayerStore"]
+__all__ = ["CacheDamagedError", "LayerStore", "digest_of"]
 
 _PIECE: Final = 1 << 20
 
@@ -46,8 +46,9 @@ class LayerStore:
     def __init__(self, cache: Cache, progress: Progress) -> None:
         self._cache = cache
         self._progress = progress
-        self._files: dict[str, int] = {}
+        self._files: dict[str, OpenFile] = {}
         self._lock = Lock()
+        self._mending = Lock()
 
     def changes(self, source: CachedSource, layer: Layer, *, keep_blob: bool) -> list[Change]:
         """Return a layer's changes, fetching and indexing it if the cache has it not.
@@ -71,45 +72,66 @@ class LayerStore:
         if isinstance(content, bytes):
             yield content
             return
-        handle = self._open(content.layer)
+        tar = self._open(content.layer)
         hasher = hashlib.sha256()
         at, end = content.offset, content.offset + content.size
         while True:
-            piece = os.pread(handle, min(_PIECE, end - at), at)
+            piece = tar.pread(min(_PIECE, end - at), at)
             hasher.update(piece)
             at += len(piece)
             if at == end or not piece:
                 break
             yield piece
         if hasher.digest() != content.sha256:
-            self.drop(Digest(content.layer))
-            raise CacheDamagedError(
-                f"the cached layer {content.layer} is damaged; it was dropped",
-                hint="run the command again to fetch it anew",
-            )
+            raise self._damaged(content.layer, tar)
         yield piece
 
+    def mend(self, source: CachedSource, layer: Layer, *, keep_blob: bool) -> None:
+        """Fetch a layer again if the cache does not have it whole, every byte verified."""
+        path = self._cache.layer_path(layer.diff_id, "tar")
+        with self._mending:
+            try:
+                is_whole = digest_of(OpenFile.at(path), layer.diff_id.algorithm) == layer.diff_id
+            except OSError:
+                is_whole = False
+            if not is_whole:
+                self.drop(layer.diff_id)
+            self.changes(source, layer, keep_blob=keep_blob)
+
     def drop(self, diff_id: Digest) -> None:
-        """Forget a layer."""
+        """Forget a layer; who reads it still can."""
         with self._lock:
-            if diff_id in self._files:
-                os.close(self._files.pop(diff_id))
+            self._files.pop(diff_id, None)
         for part in ("index", "tar"):
             self._cache.drop(self._cache.layer_path(diff_id, part))
 
     def close(self) -> None:
         """Close the files."""
         with self._lock:
-            while self._files:
-                os.close(self._files.popitem()[1])
+            self._files.clear()
 
-    def _open(self, diff_id: str) -> int:
+    def _damaged(self, diff_id: str, found: OpenFile | None) -> CacheDamagedError:
         with self._lock:
-            if diff_id not in self._files:
-                path = self._cache.layer_path(Digest(diff_id), "tar")
-                with disk_errors(f"reading the cache {path}"):
-                    self._files[diff_id] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            return self._files[diff_id]
+            is_known = self._files.get(diff_id) is found
+        if is_known:  # or else another thread has mended it already
+            self.drop(Digest(diff_id))
+        return CacheDamagedError(
+            f"the cached layer {diff_id} is damaged; it was dropped",
+            hint="run the command again to fetch it anew",
+        )
+
+    def _open(self, diff_id: str) -> OpenFile:
+        with self._lock:
+            file = self._files.get(diff_id)
+            if file is not None:
+                return file
+        path = self._cache.layer_path(Digest(diff_id), "tar")
+        with disk_errors(f"reading the cache {path}"), suppress(FileNotFoundError):
+            file = OpenFile.at(path)
+        if file is None:  # somebody pruned it since its index was read
+            raise self._damaged(diff_id, None)
+        with self._lock:
+            return self._files.setdefault(diff_id, file)
 
     def _fetch(self, source: CachedSource, layer: Layer, keep_blob: bool) -> list[Change]:
         opened = source.open if keep_blob else source.stream
@@ -157,13 +179,24 @@ class LayerStore:
         """Return the changes that the index holds, if index and tar are whole."""
         with suppress(OSError):
             found = unpack_index(self._cache.layer_path(diff_id, "index").read_bytes(), diff_id)
-            if found and self._cache.layer_path(diff_id, "tar").stat().st_size == found[0]:
+            tar = self._cache.layer_path(diff_id, "tar")
+            if found and tar.stat().st_size == found[0]:
+                touch(tar)
+                touch(self._cache.layer_path(diff_id, "index"))
                 return found[1]
         return None
 
 
 def _blob_key(layer: Layer) -> str:
     return f"blob {layer.descriptor.digest} {layer.compression} is {layer.diff_id}"
+
+
+def digest_of(file: OpenFile, algorithm: str) -> Digest:
+    """Return the digest of a whole file; raises :class:`OSError`."""
+    hasher, stream = hashlib.new(algorithm), file.whole()
+    while data := stream.read(_PIECE):
+        hasher.update(data)
+    return Digest.of_hasher(hasher, algorithm)
 
 
 def _drain(stream: Readable) -> None:

@@ -12,53 +12,23 @@ import os
 import posixpath
 import stat
 import tempfile
-import weakref
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import DocumentError, MalformedTar, NotFound, OutputError, intention
 from layersmith.oci.strictjson import MAX_DOCUMENT
 from layersmith.rootfs.compression import decompress
 from layersmith.rootfs.tar import TarReader
-from layersmith.stores.files import disk_errors
+from layersmith.stores.files import OpenFile, Section, disk_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.rootfs.tar import TarEntry
 
-__all__ = ["Section", "Tarball", "compression_of", "identity"]
+__all__ = ["Tarball", "compression_of", "identity"]
 
 _MAX_MEMBERS: Final = 100_000
 _FILE, _SYMLINK, _DIRECTORY = "0", "2", "5"
-
-
-class OpenFile:
-    """A file descriptor that is closed with the last object that needs it."""
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        weakref.finalize(self, os.close, handle)
-        self.status = os.fstat(handle)
-
-    def pread(self, size: int, offset: int) -> bytes:
-        """Read up to `size` bytes at `offset`, whoever else reads."""
-        return os.pread(self._handle, size, offset)
-
-
-class Section:
-    """`size` bytes of an open file from `offset` on; any number can be read side by side."""
-
-    def __init__(self, file: OpenFile, offset: int, size: int) -> None:
-        self._file = file
-        self._at = offset
-        self._end = offset + size
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, empty only at the end."""
-        left = self._end - self._at
-        data = self._file.pread(left if size < 0 else min(size, left), self._at)
-        self._at += len(data)
-        return data
 
 
 class Tarball:
@@ -71,7 +41,7 @@ class Tarball:
     def __init__(self, path: Path, where: str) -> None:
         self._where = where
         with disk_errors(f"reading {path}"):
-            file = OpenFile(_open(path, where))
+            file = _open(path, where)
             status = file.status
             if not stat.S_ISREG(status.st_mode):
                 raise OutputError(f"{where}: {path} is not a file")
@@ -126,7 +96,7 @@ class Tarball:
 
     def _index(self) -> dict[str, TarEntry]:
         members: dict[str, TarEntry] = {}
-        for entry in TarReader(Section(self._archive, 0, self._archive.status.st_size)):
+        for entry in TarReader(self._archive.whole()):
             known = members.setdefault(entry.path, entry)
             if known is not entry and not known.type == entry.type == _DIRECTORY:
                 raise MalformedTar("the archive has two entries of one name", path=entry.path)
@@ -147,10 +117,9 @@ def identity(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _open(path: Path, where: str) -> int:
+def _open(path: Path, where: str) -> OpenFile:
     try:
-        # Not to wait for somebody at the other end of a named pipe.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return OpenFile.at(path)
     except FileNotFoundError:
         raise NotFound(f"{where}: there is no file {path}", hint="is the path right?") from None
 
@@ -162,7 +131,7 @@ def _inflated(file: OpenFile) -> OpenFile:
         return file
     size = file.status.st_size
     with tempfile.TemporaryFile(prefix="layersmith-", buffering=0) as spool:
-        for piece in decompress(Section(file, 0, size), compression, size):
+        for piece in decompress(file.whole(), compression, size):
             view = memoryview(piece)
             while view:
                 view = view[spool.write(view) :]

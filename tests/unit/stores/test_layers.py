@@ -18,7 +18,6 @@ from layersmith.errors import (
     DigestMismatch,
     LayerError,
     MalformedTar,
-    OutputError,
     VerificationError,
 )
 from layersmith.oci.content import NoProgress
@@ -256,7 +255,7 @@ def test_a_tar_cut_while_it_is_open_is_noticed(
 
 def test_contents_of_a_layer_that_is_gone_are_an_error(store: LayerStore) -> None:
     gone = Slice(Digest.of(b"gone"), 0, 1, b"")
-    with pytest.raises(OutputError, match="reading the cache"):
+    with pytest.raises(CacheDamagedError, match="damaged"):
         store.read(File(Meta(0o644), gone))
 
 
