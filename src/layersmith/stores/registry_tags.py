@@ -17,7 +17,7 @@ from layersmith.oci.documents import OCI_INDEX, Descriptor
 from layersmith.oci.reference import valid_tag
 from layersmith.oci.strictjson import decode, typed
 from layersmith.stores.registry_answers import discard, read_whole
-from layersmith.stores.registry_download import media_type_of, plain_body
+from layersmith.stores.registry_checks import media_type_of, plain_body
 from layersmith.stores.registry_urls import Origin, follow
 from layersmith.stores.transport import wire_error
 
