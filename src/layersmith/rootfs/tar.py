@@ -31,13 +31,16 @@ __all__ = ["BLOCK", "TarEntry", "TarReader"]
 BLOCK: Final = 512
 _PIECE: Final = 1 << 20
 _ZERO: Final = bytes(BLOCK)
-_MAX_ENTRIES: Final = 4_000_000
+# An entry costs 300 bytes of memory, and what its extended header says: bounds on both.
+_MAX_ENTRIES: Final = 1_000_000
+_MAX_EXTENDED: Final = 128 << 20
 
 
 class TarReader:
     """Iterate over the entries of a stream; :meth:`content` reads the current one's.
 
-    Raises :class:`MalformedTar` or :class:`UnsafePath`.
+    Raises :class:`MalformedTar` or :class:`UnsafePath`, also for more entries or longer
+    extended headers than any layer of files has.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -45,6 +48,7 @@ class TarReader:
         self._position = 0
         self._left = 0
         self._padding = 0
+        self._extended = 0
 
     def __iter__(self) -> Iterator[TarEntry]:
         """Yield entries up to the end marker, then check that nothing follows."""
@@ -112,6 +116,9 @@ class TarReader:
 
     def _extension(self, block: bytes) -> bytes:
         size = extension_size(block)
+        self._extended += size
+        if self._extended > _MAX_EXTENDED:
+            raise MalformedTar(f"more than {_MAX_EXTENDED >> 20} MiB of extended headers")
         data = self._exactly(size, "extended header")
         self._exactly(-size % BLOCK, "padding")
         return data

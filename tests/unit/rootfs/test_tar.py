@@ -23,6 +23,7 @@ from tests.build.tar import (
 )
 
 from layersmith.errors import LayerError, MalformedTar
+from layersmith.rootfs import tar
 from layersmith.rootfs.tar import TarEntry, TarReader
 
 
@@ -211,6 +212,21 @@ def test_a_declared_size_allocates_nothing() -> None:
     with pytest.raises(MalformedTar, match="ends inside content"):
         list(TarReader(stream))
     assert stream.largest <= 1 << 20
+
+
+def test_entries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar, "_MAX_ENTRIES", 3)
+    assert len(read(archive(file("a"), file("b")))) == 2
+    with pytest.raises(MalformedTar, match="more than 3 entries"):
+        read(archive(*(file(name) for name in "abcd")))
+
+
+def test_extended_headers_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar, "_MAX_EXTENDED", 3 << 20)
+    big = pax(("comment", "x" * 1_000_000))
+    assert len(read(archive(*(big + file(name) for name in "abc")))) == 3
+    with pytest.raises(MalformedTar, match="more than 3 MiB of extended headers"):
+        read(archive(*(big + file(name) for name in "abcd")))
 
 
 def test_the_path_at_fault_is_named() -> None:
