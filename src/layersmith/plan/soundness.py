@@ -107,6 +107,6 @@ def _bad_object(final: Root, path: str, glibc: Glibc, objects: Objects) -> Itera
     is_pythons_own = "/lib-dynload/" in path or path.startswith("usr/local/lib/libpython")
     if opened.elf is None:
         if opened.cause != NOT_ELF or (is_pythons_own and ".so" in path):
-            yield f"{path} is damaged: {opened.cause}"
+            yield f"{path} is damaged: {opened.cause.removeprefix(f'{path}: ')}"
     elif is_pythons_own and opened.elf.abi != glibc.abi:
         yield f"{path} is for machine {opened.elf.machine}, the C library for {glibc.machine}"

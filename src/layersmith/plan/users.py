@@ -87,6 +87,11 @@ def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) 
 
 def _added(base: Root, user: User, *, has_group: bool) -> PlannedUser:
     home = f"home/{user.name}"
+    there = base.tree.resolve(home, follow_last=False)
+    if there is not None and not isinstance(there.entry, Directory):
+        raise RecipeError(
+            f"the base has /{home}, which is no directory", hint="choose another name"
+        )
     account = f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:/{home}:{_NO_SHELL}"
     entries: dict[str, Entry] = {ACCOUNTS: _appended(base, ACCOUNTS, account)}
     if not has_group:

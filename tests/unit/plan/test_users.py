@@ -121,3 +121,10 @@ def test_lines_that_are_none_are_kept_and_mean_nothing() -> None:
     assert "etc/group" not in planned.entries
     with pytest.raises(RecipeError, match="no user 'nonroot'"):
         plan_user(base, User("nonroot"))
+
+
+@pytest.mark.parametrize("there", [b"a file", "/elsewhere"])
+def test_a_home_that_is_no_directory_in_the_base_is_refused(there: bytes | str) -> None:
+    base = root({"etc/passwd": PASSWD, "home/monty": there})
+    with pytest.raises(RecipeError, match="no directory"):
+        plan_user(base, MONTY)
