@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.wire import Drop, Reply, Request, Server
 
@@ -85,6 +85,7 @@ class FakeRegistry:
         self.granted: dict[str, set[tuple[str, str]]] = {}
         self.basic, self.tokens, self.realm = basic, tokens, realm
         self.mounts = True
+        self.refresh = ""
         self.strict = False
         self.ranges = True
         self.redirect_blobs = ""
@@ -228,13 +229,21 @@ class FakeRegistry:
         return error(401, "UNAUTHORIZED", "log in", **{"WWW-Authenticate": challenge})
 
     def _token(self, request: Request) -> Reply:
+        form = parse_qs(request.body.decode()) if request.method == "POST" else {}
+        if form:
+            if form["refresh_token"] != [self.refresh] or form["grant_type"] != ["refresh_token"]:
+                return error(401, "UNAUTHORIZED", "unknown token")
+            return self._granted(form.get("scope", []), everything=True)
         known = request.authorization == (_basic(self.basic) if self.basic else "")
         if self.basic and not known:
             return error(401, "UNAUTHORIZED", "wrong password")
+        return self._granted(request.query.get("scope", []), everything=bool(self.basic))
+
+    def _granted(self, scopes: list[str], *, everything: bool) -> Reply:
         pairs: set[tuple[str, str]] = set()
-        for scope in " ".join(request.query.get("scope", [])).split():
+        for scope in " ".join(scopes).split():
             name, actions = scope.removeprefix("repository:").rsplit(":", 1)
-            pairs |= {(name, a) for a in actions.split(",") if a == "pull" or self.basic}
+            pairs |= {(name, a) for a in actions.split(",") if a == "pull" or everything}
         token = f"token-{len(self.granted)}-{digest_of(repr(sorted(pairs)).encode())[7:19]}"
         self.granted[token] = pairs
         body = json.dumps({"token": token, "expires_in": 300}).encode()

@@ -14,6 +14,8 @@ from layersmith.cli import assemble as assemble_command
 from layersmith.cli import copy as copy_command
 from layersmith.cli import digest as digest_command
 from layersmith.cli import inspect as inspect_command
+from layersmith.cli import login as login_command
+from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
 from layersmith.cli import tags as tags_command
 from layersmith.errors import LayersmithError, one_line
@@ -42,6 +44,8 @@ app.command("copy")(copy_command.copy)
 app.command("inspect")(inspect_command.inspect)
 app.command("tags")(tags_command.tags)
 app.command("digest")(digest_command.digest)
+app.command("login")(login_command.login)
+app.command("logout")(logout_command.logout)
 
 
 def _version(wanted: bool) -> None:

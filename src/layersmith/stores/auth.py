@@ -23,6 +23,7 @@ __all__ = [
     "Challenge",
     "Scopes",
     "TokenService",
+    "main_repository",
     "parse_challenges",
     "parse_scopes",
     "repository_scopes",
@@ -86,6 +87,12 @@ def _value(parameter: re.Match[str]) -> str:
 def repository_scopes(path: str, *actions: str) -> Scopes:
     """Return the scopes for `actions` on one repository."""
     return frozenset((f"repository:{path}", action) for action in actions)
+
+
+def main_repository(scopes: Scopes) -> str:
+    """Return the repository that a request is about: the one it writes, or the only one."""
+    ranked = sorted((action != "push", resource) for resource, action in scopes)
+    return ranked[0][1].removeprefix("repository:") if ranked else ""
 
 
 def parse_scopes(text: str) -> Scopes:

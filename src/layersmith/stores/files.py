@@ -98,7 +98,7 @@ class Appearing:
 
 
 @contextmanager
-def appearing(path: Path, *, durable: bool = False) -> Iterator[Appearing]:
+def appearing(path: Path, *, durable: bool = False, mode: int = 0o644) -> Iterator[Appearing]:
     """Write a file beside `path`, and rename it there when the block ends well.
 
     The block may still change the name, within the directory. With `durable` the bytes
@@ -110,7 +110,7 @@ def appearing(path: Path, *, durable: bool = False) -> Iterator[Appearing]:
         with os.fdopen(handle, "wb", buffering=0) as file:
             new = Appearing(file, path)
             yield new
-            os.fchmod(handle, 0o644)
+            os.fchmod(handle, mode)
             if durable:
                 os.fsync(handle)
         os.replace(temporary, new.path)  # noqa: PTH105 - the name is a string already

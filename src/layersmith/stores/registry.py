@@ -83,6 +83,10 @@ class Registries:
         client = self._client(endpoint)
         return RegistryRepository(client, endpoint, reference, self.endpoint, self._progress)
 
+    def client(self, host: str) -> RegistryClient:
+        """Return the client of the registry itself, no mirror."""
+        return self._client(endpoint_for(host, {}, self._options.plain_http))
+
     def endpoint(self, reference: Reference, *, mirrored: bool = True) -> Endpoint:
         """Return where `reference`'s registry is spoken to."""
         mirrors = self._options.mirrors if mirrored else {}

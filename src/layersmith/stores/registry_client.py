@@ -180,7 +180,12 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         return follow(url, target, self.origin, what)
 
     def refusal(
-        self, response: requests.Response, what: str, *, missing: str = "", incomplete: bool = False
+        self,
+        response: requests.Response,
+        what: str,
+        *,
+        missing: str = "",
+        incomplete: bool = False,
     ) -> LayersmithError:
         """Return the error for an answer that was not wanted.
 

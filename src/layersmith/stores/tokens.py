@@ -11,23 +11,23 @@ The rules, each of which somebody has broken (RELIABILITY, 1.2 and rows 8-18):
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from concurrent.futures import Future
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from urllib3.exceptions import HTTPError
-
-from layersmith.errors import DocumentError, LayersmithError, RegistryError, Unauthorized
-from layersmith.oci.strictjson import decode
-from layersmith.stores.auth import Scopes, TokenService, parse_challenges, parse_scopes
+from layersmith.errors import LayersmithError, Unauthorized
+from layersmith.stores.auth import (
+    Scopes,
+    TokenService,
+    main_repository,
+    parse_challenges,
+    parse_scopes,
+)
 from layersmith.stores.credentials import Credential, login_name, stored_credential
-from layersmith.stores.registry_answers import error_of, is_temporary, read_whole
-from layersmith.stores.registry_checks import plain_body
 from layersmith.stores.registry_urls import Origin
-from layersmith.stores.transport import wire_error
+from layersmith.stores.token_server import fetch_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,16 +39,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Authorizer"]
 
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_USUAL_LIFE: Final = 60
-_USED_LIFE: Final = 0.8
-
 
 class _Key(NamedTuple):
     """What a token was asked for."""
 
     service: TokenService
     scopes: Scopes
+    repository: str
+
+    @classmethod
+    def of(cls, service: TokenService, scopes: Scopes) -> _Key:
+        """Return the key for `scopes`; whose credentials ask is the main repository's matter."""
+        return cls(service, scopes, main_repository(scopes))
 
 
 class _Token(NamedTuple):
@@ -70,8 +72,8 @@ class Authorizer:
         self._pending: dict[_Key, Future[str]] = {}
         self._tokens: dict[_Key, _Token] = {}
         self._wanted: TokenService | str | None = None
-        self._credential: Credential | None = None
-        self._looked_up = False
+        self._chosen: Credential | None = None
+        self._credentials: dict[str, Credential | None] = {}
 
     def __repr__(self) -> str:
         """Name the host, and nothing that is secret."""
@@ -85,10 +87,12 @@ class Authorizer:
         wanted = self._wanted
         if wanted is None:
             return {}
-        if isinstance(wanted, TokenService):
-            return {"Authorization": f"Bearer {self._token(_Key(wanted, scopes), '')}"}
-        credential = self.credential()
-        return {"Authorization": credential.basic} if credential else {}
+        credential = self.credential(main_repository(scopes))
+        if not isinstance(wanted, TokenService):
+            return {"Authorization": credential.basic} if credential and credential.basic else {}
+        if credential and credential.registry:
+            return {"Authorization": f"Bearer {credential.registry}"}
+        return {"Authorization": f"Bearer {self._token(_Key.of(wanted, scopes), '')}"}
 
     def answer(self, header: str, scopes: Scopes, rejected: str) -> dict[str, str]:
         """Return the headers that answer a 401's ``WWW-Authenticate`` value.
@@ -98,39 +102,60 @@ class Authorizer:
         Raises :class:`Unauthorized` if there is nothing else to send.
         """
         challenges = parse_challenges(header)
+        repository = main_repository(scopes)
+        ours = ""
         if bearer := _first(challenges, "bearer"):
             service = TokenService.of(bearer, self._origin)
-            scopes |= parse_scopes(bearer.parameters.get("scope", ""))
-            token = self._token(_Key(service, scopes), rejected.partition(" ")[2])
             self._wanted = service
-            return {"Authorization": f"Bearer {token}"}
-        credential = self.credential()
-        if _first(challenges, "basic") and credential and credential.basic != rejected:
+            credential = self.credential(repository)
+            if credential is None or not credential.registry:
+                more = scopes | parse_scopes(bearer.parameters.get("scope", ""))
+                key = _Key(service, more, repository)
+                return {"Authorization": f"Bearer {self._token(key, rejected.partition(' ')[2])}"}
+            ours = f"Bearer {credential.registry}"
+        elif _first(challenges, "basic") and (credential := self.credential(repository)):
             self._wanted = "basic"
-            return {"Authorization": credential.basic}
-        raise Unauthorized(f"{self._origin}: the registry wants credentials", hint=self.hint())
+            ours = credential.basic
+        if not ours or ours == rejected:
+            raise Unauthorized(
+                f"{self._origin}: the registry wants credentials", hint=self.hint(repository)
+            )
+        return {"Authorization": ours}
 
-    def hint(self) -> str:
-        """Say what to try after a 401 or 403."""
-        if credential := self.credential():
+    def hint(self, repository: str = "") -> str:
+        """Say what to try after a 401 or 403; without a repository, by what was used."""
+        used = next(filter(None, self._credentials.values()), None)
+        if credential := self.credential(repository) if repository else self._chosen or used:
             return f"the credentials used are those of {credential.source}: check what they allow"
         name = login_name(self._host)
-        return f"there are no credentials for {name}: 'docker login {name}' stores some"
+        return f"there are no credentials for {name}: 'layersmith login {name}' stores some"
 
-    def credential(self) -> Credential | None:
-        """Return the user's credentials for this host, looked up once."""
+    @property
+    def was_asked(self) -> bool:
+        """Tell whether the registry has wanted to know who we are."""
+        return self._wanted is not None
+
+    def use(self, credential: Credential) -> None:
+        """Be this one everywhere at this host, whatever is stored."""
+        self._chosen = credential
+
+    def credential(self, repository: str) -> Credential | None:
+        """Return the user's credentials for a repository of this host, looked up once."""
+        if self._chosen:
+            return self._chosen
         with self._lock:
-            if not self._looked_up:
-                self._credential = stored_credential(self._host)
-                self._looked_up = True
-            return self._credential
+            if repository not in self._credentials:
+                self._credentials[repository] = stored_credential(self._host, repository)
+            return self._credentials[repository]
 
     @property
     def secrets(self) -> frozenset[str]:
         """Everything that was or may be sent and must not be shown."""
         with self._lock:
-            tokens = {token.text for token in self._tokens.values()}
-            return frozenset(tokens | (self._credential.secrets if self._credential else set()))
+            found = {token.text for token in self._tokens.values()}
+            for credential in (self._chosen, *self._credentials.values()):
+                found |= credential.secrets if credential else set()
+            return frozenset(found)
 
     def _token(self, key: _Key, rejected: str) -> str:
         """Return a token that covers `key` and is not `rejected`.
@@ -167,43 +192,25 @@ class Authorizer:
         fitting = (
             token.text
             for have, token in self._tokens.items()
-            if have.service == key.service and have.scopes >= key.scopes
+            if (have.service, have.repository) == (key.service, key.repository)
+            and have.scopes >= key.scopes
         )
         return next(fitting, None)
 
     def _fetch(self, key: _Key) -> _Token:
-        """Ask the realm (GET, as every registry's token server understands)."""
-        credential = self.credential()
-        headers = {"Accept": "application/json"}
-        if credential:
-            headers["Authorization"] = credential.basic
+        credential = self.credential(key.repository)
         asked = time.monotonic()
-        response = self._transport.send("GET", key.service.url(key.scopes), headers)
-        what = f"{self._origin}: asking {Origin.of(key.service.realm)} for a token"
-        if response.status_code in (401, 403):
-            raise error_of(response, what, hint=self.hint(), secrets=self.secrets)
-        if response.status_code != 200:
-            error = error_of(response, what, secrets=self.secrets)
-            status = response.status_code
-            raise RegistryError(
-                error.message,
-                status=status,
-                temporary=is_temporary(status),
-                wait=self._patience.asked(response.headers),
-                hint="the registry's challenge names this token server: ask who runs them",
-            )
-        limit = self._transport.limits.token
-        with response:
-            plain_body(response, what)
-            try:
-                body = read_whole(response, limit)
-            except (HTTPError, OSError) as error:
-                raise wire_error(error, key.service.realm) from None
-        try:
-            value = decode(body, what, limit=limit)
-        except DocumentError as error:
-            raise RegistryError(f"{error.message}: not a token") from None
-        return _parsed(value, asked, what)
+        token = fetch_token(
+            self._transport,
+            self._patience,
+            key.service,
+            key.scopes,
+            credential,
+            what=f"{self._origin}: asking {Origin.of(key.service.realm)} for a token",
+            hint=self.hint(key.repository),
+            secrets=self.secrets,
+        )
+        return _Token(token.text, asked + token.life)
 
 
 def _outcome(pending: Future[str]) -> str:
@@ -212,16 +219,6 @@ def _outcome(pending: Future[str]) -> str:
         return pending.result()
     except LayersmithError as error:
         raise copy(error) from None
-
-
-def _parsed(value: Any, asked: float, what: str) -> _Token:
-    found = value if isinstance(value, dict) else {}
-    text = found.get("token") or found.get("access_token")
-    if not isinstance(text, str) or _TOKEN.fullmatch(text) is None:
-        raise RegistryError(f"{what}: the answer has no token")
-    life = found.get("expires_in")
-    seconds = life if isinstance(life, int) and life > 0 else _USUAL_LIFE
-    return _Token(text, asked + min(seconds, 86400) * _USED_LIFE)
 
 
 def _first(challenges: Iterable[Challenge], scheme: str) -> Challenge | None:

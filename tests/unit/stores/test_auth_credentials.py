@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from layersmith.errors import InvalidInput
-from layersmith.stores.credentials import Credential, config_path, stored_credential
+from layersmith.stores.auth_files import config_path
+from layersmith.stores.credentials import Credential, stored_credential
 
 
 def _auth(username: str, password: str) -> dict[str, str]:
@@ -24,7 +25,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _write(path: Path, auths: Any) -> None:
-    path.write_text(json.dumps({"auths": auths, "credsStore": "x", "HttpHeaders": {}}))
+    path.write_text(json.dumps({"auths": auths, "HttpHeaders": {}}))
 
 
 def test_only_the_exact_host_matches(config: Path) -> None:
@@ -56,14 +57,15 @@ def test_docker_hub_has_several_names(config: Path, key: str) -> None:
 
 
 def test_entries_without_credentials_are_none(config: Path) -> None:
-    _write(config, {"h": {}, "h2": None, "h3": {"identitytoken": "t"}, "h4": {"auth": ""}})
+    _write(config, {"h": {}, "h2": None, "h3": {"identitytoken": 1}, "h4": {"auth": ""}})
     assert [stored_credential(f"h{n}") for n in ("", 2, 3, 4)] == [None] * 4
     config.write_text('{"auths": []}')
     assert stored_credential("h") is None
 
 
 def test_no_file_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert config_path() == tmp_path / ".docker" / "config.json"
     assert stored_credential("h") is None

@@ -41,7 +41,9 @@ class Config:
         self._path = path
 
     def log_in(self, *hosts: str, password: str = PASSWORD) -> None:
-        auths = {host: {"username": USER, "password": password} for host in hosts}
+        self.write({host: {"username": USER, "password": password} for host in hosts})
+
+    def write(self, auths: dict[str, dict[str, str]]) -> None:
         self._path.write_text(json.dumps({"auths": auths}))
 
 
@@ -264,7 +266,7 @@ def test_no_credentials_says_log_in(registries: Registries) -> None:
         with pytest.raises(Unauthorized) as caught:
             open_(registries, fake).resolve("1")
         assert time.monotonic() - began < 2
-        assert f"docker login {fake.host}" in caught.value.hint
+        assert f"layersmith login {fake.host}" in caught.value.hint
         assert len(fake.log) == 1
 
 
@@ -294,7 +296,7 @@ def test_anonymous_pushing_is_refused(registries: Registries) -> None:
     with filled(FakeRegistry(tokens=True)) as fake:
         with pytest.raises(Unauthorized) as caught:
             open_(registries, fake).put(descriptor(b"x"), held(b"x"))
-        assert "docker login" in caught.value.hint
+        assert "layersmith login" in caught.value.hint
         assert not fake.uploads
 
 
@@ -467,3 +469,52 @@ def test_a_broken_config_is_the_users_to_mend(tmp_path: Path, registries: Regist
         pytest.raises(LayersmithError, match=r"config\.json"),
     ):
         open_(registries, fake).resolve("1")
+
+
+# tokens that stand in for passwords, and credentials for one repository
+
+
+def test_an_identity_token_is_exchanged_in_a_body(config: Config, registries: Registries) -> None:
+    with filled(FakeRegistry(tokens=True)) as fake:
+        fake.refresh = PASSWORD
+        config.write({fake.host: {"identitytoken": PASSWORD}})
+        open_(registries, fake).put(descriptor(b"new"), held(b"new"))
+        (asked,) = [r for r in fake.log if r.path == "/token"]
+        assert asked.method == "POST"
+        assert not asked.authorization
+        assert not any(PASSWORD in r.target or PASSWORD in r.authorization for r in fake.log)
+
+
+def test_an_identity_token_that_is_refused(config: Config, registries: Registries) -> None:
+    with filled(FakeRegistry(tokens=True)) as fake:
+        config.write({fake.host: {"identitytoken": PASSWORD}})
+        with pytest.raises(Unauthorized, match="for a token") as caught:
+            open_(registries, fake).resolve("1")
+        assert PASSWORD not in f"{caught.value}{caught.value.hint}"
+        assert len(fake.log) == 2
+
+
+def test_a_registry_token_is_sent_as_it_is(config: Config, registries: Registries) -> None:
+    with filled(FakeRegistry(tokens=True)) as fake:
+        fake.granted["given"] = {("team/app", "pull")}
+        config.write({fake.host: {"registrytoken": "given"}})
+        repository = open_(registries, fake)
+        repository.resolve("1")
+        repository.resolve("1")
+        assert [r.authorization for r in fake.log] == ["", "Bearer given", "Bearer given"]
+        fake.revoke()
+        with pytest.raises(Unauthorized, match="wants credentials"):
+            repository.resolve("1")
+
+
+def test_each_repository_is_asked_for_by_whom_its_key_names(
+    config: Config, registries: Registries
+) -> None:
+    with filled(FakeRegistry(basic=(USER, PASSWORD)), "team/app", "other/app") as fake:
+        ours = {"username": USER, "password": PASSWORD}
+        config.write({f"{fake.host}/team": ours})
+        open_(registries, fake, "team/app").resolve("1")
+        fake.log.clear()
+        with pytest.raises(Unauthorized):
+            open_(registries, fake, "other/app").resolve("1")
+        assert not any(r.authorization for r in fake.log)
