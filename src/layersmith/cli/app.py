@@ -11,6 +11,7 @@ import typer
 
 from layersmith import __version__
 from layersmith.cli import assemble as assemble_command
+from layersmith.cli import cache as cache_commands
 from layersmith.cli import copy as copy_command
 from layersmith.cli import digest as digest_command
 from layersmith.cli import inspect as inspect_command
@@ -46,6 +47,7 @@ app.command("tags")(tags_command.tags)
 app.command("digest")(digest_command.digest)
 app.command("login")(login_command.login)
 app.command("logout")(logout_command.logout)
+app.add_typer(cache_commands.cache)
 
 
 def _version(wanted: bool) -> None:

@@ -66,8 +66,9 @@ def assemble(
         )
     network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
     with (
+        cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
-        Workshop(cache_directory(cache_dir), network, progress) as workshop,
+        Workshop(cache, network, progress) as workshop,
     ):
         done = run(workshop, target, recipe)
     if json:

@@ -40,8 +40,9 @@ def plan(
 
     network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
     with (
+        cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
-        Workshop(cache_directory(cache_dir), network, progress) as workshop,
+        Workshop(cache, network, progress) as workshop,
     ):
         planned = run(workshop, target, recipe)
     typer.echo(render.plan_json(planned) if json else render.plan_text(planned))

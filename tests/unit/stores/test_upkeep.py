@@ -1,0 +1,197 @@
+"""Looking after a cache: least recently used first, every byte checked, nothing in the way."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.build.image import AMD64, HELLO, Made, descriptor
+from tests.build.tar import archive, file
+from tests.fakes.memory import Memory
+
+from layersmith.errors import OutputError
+from layersmith.oci.content import NoProgress
+from layersmith.oci.digest import Digest
+from layersmith.oci.image import load, select
+from layersmith.rootfs.entries import File
+from layersmith.rootfs.layer import Put
+from layersmith.stores.cache import Cache, CachedSource
+from layersmith.stores.index import pack_index
+from layersmith.stores.layers import LayerStore
+from layersmith.stores.upkeep import Item, items, prune, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAYERS = (HELLO, archive(file("big", b"x" * 100_000)))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """Return a cache with two blobs, two layers and three memos."""
+    memory, cache = Memory(), Cache(tmp_path / "cache")
+    memory.tag("t", Made(LAYERS).put(memory))
+    source = CachedSource(memory, cache)
+    store = LayerStore(cache, NoProgress())
+    for layer in select(memory, load(memory, "t"), AMD64).layers:
+        store.changes(source, layer, keep_blob=True)
+    cache.remember("question", b"answer")
+    return cache
+
+
+def used(item: Item, ago: float) -> None:
+    for path in item.paths:
+        os.utime(path, (time.time() - ago,) * 2)
+
+
+def kinds(cache: Cache) -> list[str]:
+    return sorted(item.kind for item in items(cache))
+
+
+def faults(cache: Cache) -> list[str]:
+    return [fault for _, fault in verify(cache) if fault]
+
+
+def leftover(cache: Cache, ago: float) -> Path:
+    path = cache.root / "blobs" / "sha256" / ".new-abc"
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - ago,) * 2)
+    return path
+
+
+def test_everything_is_listed(cache: Cache) -> None:
+    assert kinds(cache) == ["blob"] * 2 + ["layer"] * 2 + ["memo"] * 3
+    total = sum(path.stat().st_size for path in cache.root.rglob("*") if path.is_file())
+    assert sum(item.size for item in items(cache)) == total
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "none")
+    assert (items(cache), prune(cache, 0), list(verify(cache))) == ([], [], [])
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_was_not_used_for_longest_goes_first(cache: Cache) -> None:
+    found = items(cache)
+    for age, item in enumerate(found):
+        used(item, 1000 * (age + 1))
+    oldest = items(cache)
+    assert [i.name for i in oldest] == [i.name for i in reversed(found)]
+    rest = sum(item.size for item in oldest[2:])
+    assert [i.name for i in prune(cache, rest)] == [i.name for i in oldest[:2]]
+    assert sum(item.size for item in items(cache)) == rest
+
+
+def test_reading_is_using(cache: Cache) -> None:
+    for item in items(cache):
+        used(item, 10_000)
+    blob = next(item for item in items(cache) if item.kind == "blob")
+    size = blob.paths[0].stat().st_size
+    wanted = descriptor(blob.paths[0].read_bytes())
+    assert wanted.size == size
+    assert cache.intact(wanted)
+    assert cache.recall("question") == b"answer"
+    assert {item.kind for item in items(cache)[-2:]} == {"blob", "memo"}
+    assert time.time() - items(cache)[-1].used < 60
+
+
+def test_all_can_go_and_no_empty_directories_of_layers_stay(cache: Cache) -> None:
+    prune(cache, 0)
+    assert items(cache) == []
+    assert list((cache.root / "layers").iterdir()) == []
+
+
+def test_leftovers_go_when_they_are_old(cache: Cache) -> None:
+    young = leftover(cache, 3600)
+    assert prune(cache, 1 << 40) == []
+    assert faults(cache) == []
+    assert young.exists()
+    leftover(cache, 90_000)
+    assert [item.kind for item in prune(cache, 1 << 40)] == ["leftover"]
+    leftover(cache, 90_000)
+    assert faults(cache) == ["left behind"]
+    assert not young.exists()
+
+
+def test_half_a_layer_is_a_leftover(cache: Cache) -> None:
+    index = next((cache.root / "layers").glob("*/index"))
+    index.unlink()
+    assert "leftover" in kinds(cache)
+    assert faults(cache) == []
+    tar = index.with_name("tar")
+    os.utime(tar, (time.time() - 90_000,) * 2)
+    assert faults(cache) == ["left behind"]
+    assert not index.parent.exists()
+
+
+def test_a_whole_cache_has_no_faults(cache: Cache) -> None:
+    assert [fault for _, fault in verify(cache)] == [""] * 7
+    assert len(items(cache)) == 7
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_every_file_that_rots_is_found_and_removed(cache: Cache, number: int) -> None:
+    path = sorted(p for p in cache.root.rglob("*") if p.is_file())[number]
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    assert len(faults(cache)) == 1
+    assert not path.exists()
+    assert faults(cache) == []
+
+
+def test_an_index_that_says_something_else_is_found(cache: Cache) -> None:
+    index = next(
+        path for path in (cache.root / "layers").glob("*/index")
+        if path.parent.name == Digest.of(HELLO).encoded
+    )  # fmt: skip
+    index.write_bytes(pack_index(len(HELLO), []))
+    assert faults(cache) == ["its index says something else"]
+
+
+def test_a_strange_file_is_removed(cache: Cache) -> None:
+    (cache.root / "blobs/sha256/strange").write_bytes(b"x")
+    assert faults(cache) == ["its name is no digest"]
+
+
+def test_a_file_in_use_survives_to_its_end(cache: Cache) -> None:
+    blob = max((i for i in items(cache) if i.kind == "blob"), key=lambda item: item.size)
+    data = blob.paths[0].read_bytes()
+    with cache.open(descriptor(data)) as stream:
+        first = stream.read(10)
+        prune(cache, 0)
+        assert first + stream.read() == data
+
+
+def test_what_is_held_is_not_lost(cache: Cache) -> None:
+    blob = next(item for item in items(cache) if item.kind == "blob")
+    data = blob.paths[0].read_bytes()
+    assert cache.hold(descriptor(data))
+    prune(cache, 0)
+    with cache.open(descriptor(data)) as stream:
+        assert stream.read() == data
+    assert not cache.hold(descriptor(b"never"))
+
+
+def test_a_layer_that_is_read_survives(tmp_path: Path) -> None:
+    memory, cache = Memory(), Cache(tmp_path / "cache")
+    memory.tag("t", Made(LAYERS).put(memory))
+    store = LayerStore(cache, NoProgress())
+    (_, layer) = select(memory, load(memory, "t"), AMD64).layers
+    changes = store.changes(CachedSource(memory, cache), layer, keep_blob=False)
+    entries = [change.entry for change in changes if isinstance(change, Put)]
+    (big,) = [entry for entry in entries if isinstance(entry, File)]
+    pieces = store.chunks(big)
+    first = next(pieces)
+    prune(cache, 0)
+    assert first + b"".join(pieces) == b"x" * 100_000
+
+
+def test_what_cannot_be_read_is_one_of_our_errors(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.root.mkdir(parents=True)
+    (cache.root / "blobs").symlink_to("blobs")
+    with pytest.raises(OutputError, match="reading the cache"):
+        items(cache)
