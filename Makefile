@@ -22,6 +22,9 @@ fixtures: setup ## make the two input images from Debian's packages
 test: setup fixtures ## run all tests (make test ARGS="-k registry")
 	@$(PY) -m pytest $(ARGS)
 
+soak: setup ## many processes on one cache, some killed: minutes (make soak ARGS="--seed 2")
+	@$(PY) -m tests.soak.shared_cache --processes 16 --rounds 50 $(ARGS)
+
 lint: setup ## ruff, mypy and the rule of which room imports which
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -47,4 +50,4 @@ clean: ## remove what was made (downloads in .cache and .tools stay: make distcl
 distclean: clean ## remove the downloads as well
 	rm -rf .cache .tools
 
-.PHONY: help setup demo fixtures test lint bench requirements clean distclean
+.PHONY: help setup demo fixtures test soak lint bench requirements clean distclean

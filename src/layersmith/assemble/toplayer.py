@@ -63,7 +63,6 @@ def make_layer(
             return known
     made = _make(entries, contents, mtime, cache, progress, task)
     cache.remember(key, encode(made))
-    cache.hold(made.layer.descriptor)
     return made
 
 

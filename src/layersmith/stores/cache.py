@@ -127,12 +127,16 @@ class Cache:
 
     @contextmanager
     def new_blob(self) -> Iterator[NewBlob]:
-        """Write a blob whose digest is known at the end; set it before the block ends."""
+        """Write a blob whose digest is known at the end; set it before the block ends.
+
+        It is held open: this run can read it even if another process prunes the cache.
+        """
         place = self._root / "blobs" / "sha256" / "new"
         with disk_errors(f"writing the cache {place}"), appearing(place) as file:
             new = NewBlob(file)
             yield new
             file.path = self.blob_path(Digest(new.digest))
+            self._held[Digest(new.digest)] = file.reopened()
 
     def recall(self, key: str) -> bytes | None:
         """Return what :meth:`remember` kept under `key`, if it is intact."""

@@ -96,6 +96,10 @@ class Appearing:
             data = memoryview(data)[written:]
             written = self._file.write(data)
 
+    def reopened(self) -> OpenFile:
+        """Return what was written so far, to read, whatever becomes of the name."""
+        return OpenFile(os.dup(self._file.fileno()))
+
 
 @contextmanager
 def appearing(path: Path, *, durable: bool = False, mode: int = 0o644) -> Iterator[Appearing]:

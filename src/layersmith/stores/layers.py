@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CacheDamagedError", "LayerStore", "digest_of"]
 
 _PIECE: Final = 1 << 20
+_TRIES: Final = 5
 
 
 class CacheDamagedError(VerificationError):
@@ -87,7 +88,10 @@ class LayerStore:
         yield piece
 
     def mend(self, source: CachedSource, layer: Layer, *, keep_blob: bool) -> None:
-        """Fetch a layer again if the cache does not have it whole, every byte verified."""
+        """Fetch a layer again if the cache does not have it whole, every byte verified.
+
+        Its tar stays open from then on, so that who prunes the cache is not in the way.
+        """
         path = self._cache.layer_path(layer.diff_id, "tar")
         with self._mending:
             try:
@@ -96,7 +100,11 @@ class LayerStore:
                 is_whole = False
             if not is_whole:
                 self.drop(layer.diff_id)
-            self.changes(source, layer, keep_blob=keep_blob)
+            for _ in range(_TRIES):
+                self.changes(source, layer, keep_blob=keep_blob)
+                with suppress(CacheDamagedError):
+                    self._open(layer.diff_id)
+                    return
 
     def drop(self, diff_id: Digest) -> None:
         """Forget a layer; who reads it still can."""

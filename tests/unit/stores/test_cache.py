@@ -227,3 +227,12 @@ def test_a_blob_can_be_read_while_it_is_replaced(cache: Cache) -> None:
         first = stream.read(100)
         cache.put(WANTED, [BLOB])
         assert first + io.BufferedReader(stream).read() == BLOB  # type: ignore[type-var]
+
+
+def test_a_new_blob_can_be_read_whatever_becomes_of_its_file(cache: Cache) -> None:
+    with cache.new_blob() as new:
+        new.file.write(BLOB)
+        new.digest = WANTED.digest
+    cache.drop(cache.blob_path(WANTED.digest))
+    with cache.open(WANTED) as stream:
+        assert stream.read() == BLOB
