@@ -94,7 +94,7 @@ class OciArchive:
 
     def put(self, descriptor: Descriptor, opener: Opener) -> None:
         """Keep a verified blob for the archive."""
-        with disk_errors(f"writing {self.name}"), opener() as stream:
+        with opener() as stream, disk_errors(f"writing {self.name}"):
             reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
             self._waiting.put(descriptor.digest, reader)
         self._ours[descriptor.digest] = descriptor

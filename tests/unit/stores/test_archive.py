@@ -222,6 +222,14 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         put(OciArchive(tmp_path / "file" / "a.tar"), BLOB)
 
 
+def test_an_error_names_the_side_that_failed(tmp_path: Path) -> None:
+    source = OciArchive(tmp_path / "a.tar")
+    source.tag("t", Made().put(source))
+    wanted = source.resolve("t")
+    with pytest.raises(OutputError, match=r"^writing oci-archive:/proc/x\.tar"):
+        OciArchive(tmp_path / "/proc/x.tar").put(wanted, lambda: source.open(wanted))
+
+
 def test_an_archive_holds_what_memory_holds(tmp_path: Path) -> None:
     memory, sink = Memory(), OciArchive(tmp_path / "a.tar")
     assert Made().put(memory) == Made().put(sink)
