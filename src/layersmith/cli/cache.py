@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from layersmith.cli.options import CacheDir, Json, cache_path
+from layersmith.cli.cachedir import cache_path
+from layersmith.cli.options import CacheDir, Json  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import InvalidInput, VerificationError, one_line
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import inspect
 import json
 import shlex
 import signal
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -19,7 +18,7 @@ import typer
 from layersmith.errors import Interrupted, RecipeError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
@@ -31,8 +30,6 @@ __all__ = [
     "OnePlatform",
     "Quiet",
     "Ref",
-    "cache_directory",
-    "cache_path",
     "takes_network",
     "takes_recipe",
 ]
@@ -312,30 +309,3 @@ def _command(text: str | None, option: str) -> tuple[str, ...] | None:
     if not all(isinstance(word, str) for word in words):
         raise RecipeError(f"{option} {one_line(text, 60)!r} is no list of strings")
     return tuple(words)
-
-
-def cache_path(given: Path | None) -> Path:
-    """Return the cache that was asked for, or the user's."""
-    from platformdirs import user_cache_path
-
-    return given if given is not None else user_cache_path("layersmith")
-
-
-@contextmanager
-def cache_directory(given: Path | None) -> Iterator[Path]:
-    """Give the cache to use: a temporary one, with a warning, where it cannot be written."""
-    from tempfile import TemporaryDirectory, TemporaryFile
-
-    path = cache_path(given)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path) as probe:
-            probe.write(b"x")
-    except OSError as error:
-        why = f"{one_line(str(path))} cannot be written ({error.strerror})"
-        typer.echo(f"layersmith: warning: the cache {why}: this run goes without", err=True)
-    else:
-        yield path
-        return
-    with TemporaryDirectory(prefix="layersmith-", ignore_cleanup_errors=True) as temporary:
-        yield Path(temporary)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from layersmith.cli.options import CacheDir, Json, Quiet, cache_directory, takes_recipe
+from layersmith.cli.cachedir import cache_directory
+from layersmith.cli.options import CacheDir, Json, Quiet, takes_recipe
 
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe

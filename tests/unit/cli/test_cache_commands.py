@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from layersmith.cli.app import app
 from layersmith.cli.cache import parsed_size
-from layersmith.cli.options import cache_directory
+from layersmith.cli.cachedir import cache_directory
 from layersmith.errors import InvalidInput, VerificationError
 from layersmith.stores.cache import Cache
 
