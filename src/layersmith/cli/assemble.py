@@ -12,6 +12,7 @@ from layersmith.cli.options import CacheDir, Json, Quiet, takes_recipe
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
+    from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["assemble"]
 
@@ -36,6 +37,7 @@ Push = Annotated[
 def assemble(
     target: Target,
     recipe: Recipe,
+    network: RegistryOptions,
     output: Output = "",
     push: Push = None,
     cache_dir: CacheDir = None,
@@ -59,13 +61,11 @@ def assemble(
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
     from layersmith.cli.progress import shown
-    from layersmith.stores.registry import RegistryOptions
 
     if output or push:
         recipe = structs.replace(
             recipe, output=output or recipe.output, push=tuple(push or recipe.push)
         )
-    network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,

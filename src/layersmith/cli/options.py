@@ -1,6 +1,6 @@
 """The options that commands share, and the target and recipe that they make.
 
-A command is written for ``(target, recipe, ...)``; :func:`takes_recipe` gives it all
+A command is written for ``(target, recipe, network, ...)``; :func:`takes_recipe` gives it all
 the options of :func:`_asked`, so that they are listed once.
 """
 
@@ -15,6 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from layersmith.cli.network import (
+    PANEL,
+    CaFile,
+    Mirror,
+    PlainHttp,
+    Unverified,
+    mirror_pairs,
+    network_of,
+)
 from layersmith.errors import Interrupted, RecipeError, one_line
 
 if TYPE_CHECKING:
@@ -36,7 +45,6 @@ __all__ = [
 
 _INPUTS = "Inputs"
 _IMAGE = "Image"
-_NETWORK = "Network and cache"
 
 TargetArgument = Annotated[
     str,
@@ -138,28 +146,12 @@ Workdir = Annotated[
     str | None,
     typer.Option(help="The working directory.", rich_help_panel=_IMAGE, metavar="DIR"),
 ]
-Mirror = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Read a registry elsewhere, like docker.io=127.0.0.1:5000[/prefix]; repeatable.",
-        rich_help_panel=_NETWORK,
-        metavar="HOST=HOST",
-    ),
-]
-PlainHttp = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Speak plain HTTP to this host (loopback hosts are anyway); repeatable.",
-        rich_help_panel=_NETWORK,
-        metavar="HOST",
-    ),
-]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
         help="Where layers are kept. Default: the user's cache directory.",
         envvar="LAYERSMITH_CACHE",
-        rich_help_panel=_NETWORK,
+        rich_help_panel=PANEL,
         metavar="DIR",
     ),
 ]
@@ -196,7 +188,9 @@ def _asked(
     workdir: Workdir = None,
     mirror: Mirror = None,
     plain_http: PlainHttp = None,
-) -> tuple[Target, Recipe]:
+    ca_file: CaFile = None,
+    unverified: Unverified = None,
+) -> tuple[Target, Recipe, RegistryOptions]:
     """Return what was asked for on the command line and in the recipe file, checked."""
     from layersmith.recipe.recipe import Recipe, read_recipe
     from layersmith.recipe.target import GRAMMAR
@@ -217,32 +211,33 @@ def _asked(
         entrypoint=_command(entrypoint, "--entrypoint"),
         cmd=_command(cmd, "--cmd"),
         workdir=workdir,
-        mirrors=_pairs(mirror, "--mirror"),
+        mirrors=mirror_pairs(mirror or (), "--mirror"),
         plain_http=tuple(plain_http or ()),
     )
     if file is not None:
         recipe = recipe.over(read_recipe(file))
     if not recipe.target:
         raise RecipeError(f"no target: give {GRAMMAR}, or set target in the recipe")
-    return Parsed.parse(recipe.target), recipe.check()
+    target_ = Parsed.parse(recipe.target)
+    recipe.check()
+    network = network_of(recipe.mirrors, recipe.plain_http, ca_file, unverified or ())
+    return target_, recipe, network
 
 
-def _network(mirror: Mirror = None, plain_http: PlainHttp = None) -> RegistryOptions:
+def _network(
+    mirror: Mirror = None,
+    plain_http: PlainHttp = None,
+    ca_file: CaFile = None,
+    unverified: Unverified = None,
+) -> RegistryOptions:
     """Return how registries are to be spoken to, as far as the command line says."""
-    from layersmith.oci.reference import valid_registry
-    from layersmith.stores.registry_options import RegistryOptions
-
-    for host in plain_http or ():
-        if not valid_registry(host):
-            raise RecipeError(f"{one_line(host, 60)!r} is not a host for --plain-http")
-    return RegistryOptions(
-        mirrors=_pairs(mirror, "--mirror"), plain_http=frozenset(plain_http or ())
-    )
+    pairs = mirror_pairs(mirror or (), "--mirror")
+    return network_of(pairs, plain_http or (), ca_file, unverified or ())
 
 
 def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of `run(target, recipe, **its own options)`."""
-    return _command_of(run, _asked, 2)
+    """Make a command of `run(target, recipe, network, **its own options)`."""
+    return _command_of(run, _asked, 3)
 
 
 def takes_network(run: Callable[..., None]) -> Callable[..., None]:

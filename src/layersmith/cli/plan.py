@@ -12,6 +12,7 @@ from layersmith.cli.options import CacheDir, Json, Quiet, takes_recipe
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
+    from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["plan"]
 
@@ -20,6 +21,7 @@ __all__ = ["plan"]
 def plan(
     target: Target,
     recipe: Recipe,
+    network: RegistryOptions,
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -37,9 +39,7 @@ def plan(
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
     from layersmith.cli.progress import shown
-    from layersmith.stores.registry import RegistryOptions
 
-    network = RegistryOptions(mirrors=recipe.mirrors, plain_http=frozenset(recipe.plain_http))
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,

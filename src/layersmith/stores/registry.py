@@ -21,13 +21,19 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from layersmith.oci.content import NoProgress
-from layersmith.stores.registry_options import Endpoint, RegistryOptions, endpoint_for
+from layersmith.stores.registry_options import (
+    Endpoint,
+    RegistryOptions,
+    endpoint_at,
+    endpoint_for,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from layersmith.oci.content import Progress
     from layersmith.oci.reference import Reference
+    from layersmith.stores.registries_conf import Location, Rule
     from layersmith.stores.registry_client import RegistryClient
     from layersmith.stores.registry_repository import RegistryRepository
     from layersmith.stores.retries import Clock
@@ -47,6 +53,7 @@ class Registries:
         self._options = options or RegistryOptions()
         self._progress = progress or NoProgress()
         self._clock = clock
+        self._conf: tuple[Rule, ...] | None = None
         self._clients: dict[str, RegistryClient] = {}
         self._lock = threading.Lock()
 
@@ -79,9 +86,59 @@ class Registries:
             RegistryRepository,
         )
 
-        endpoint = self.endpoint(reference, mirrored=mirrored)
-        client = self._client(endpoint)
-        return RegistryRepository(client, endpoint, reference, self.endpoint, self._progress)
+        own, mirrors = self._places(reference, mirrored=mirrored)
+        last = (self._client(own), own, reference, self.endpoint, self._progress)
+        if not mirrors:
+            return RegistryRepository(*last)
+        from layersmith.stores.registry_mirrors import (  # noqa: PLC0415 - as above
+            Mirror,
+            MirroredRepository,
+        )
+
+        first = [
+            Mirror(RegistryRepository(self._client(at), at, *last[2:]), where.digests, where.tags)
+            for at, where in mirrors
+        ]
+        return MirroredRepository(first, *last)
+
+    def _places(
+        self, reference: Reference, *, mirrored: bool
+    ) -> tuple[Endpoint, list[tuple[Endpoint, Location]]]:
+        """Return where a repository is read in the end, and its mirrors before that.
+
+        What the user names on the command line, in the recipe or the environment takes
+        the registry's place: it may be out of reach, or not to be asked. After
+        registries.conf the registry itself is asked last.
+        """
+        from layersmith.stores.registries_conf import Location, rule_for  # noqa: PLC0415
+
+        if not mirrored:
+            return self.endpoint(reference, mirrored=False), []
+        plain = self._options.plain_http
+        if named := self._options.mirrors.get(reference.registry):
+            texts = [text.strip() for text in named.split(",")]
+            places = [endpoint_at(text, plain) for text in texts]
+            return places[-1], [(at, Location(at.host)) for at in places[:-1]]
+        if (rule := rule_for(self._rules(), reference)) is None:
+            return self.endpoint(reference, mirrored=False), []
+        wild = rule.prefix.startswith("*.")
+        replaced = "" if wild else rule.prefix.partition("/")[2]
+
+        def at(location: Location) -> Endpoint:
+            host = location.text.partition("/")[0]
+            insecure = frozenset({host}) if location.insecure else frozenset[str]()
+            return endpoint_at(location.text, plain | insecure, replaced=replaced)
+
+        own = rule.location if rule.location.text else Location(reference.registry)
+        return at(own), [(at(mirror), mirror) for mirror in rule.mirrors]
+
+    def _rules(self) -> tuple[Rule, ...]:
+        from layersmith.stores.registries_conf import read_rules  # noqa: PLC0415
+
+        with self._lock:
+            if self._conf is None:
+                self._conf = read_rules()
+            return self._conf
 
     def client(self, host: str) -> RegistryClient:
         """Return the client of the registry itself, no mirror."""

@@ -60,7 +60,7 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
         self.endpoint = endpoint
         self.limits = options.limits
         self.patience = patience or Patience(options.limits)
-        self.transport = Transport(options.limits, options.ca_file)
+        self.transport = Transport(options.limits, options.ca_file, options.unverified)
         self.origin = Origin.of(endpoint.origin)
         self.authorizer = Authorizer(endpoint, self.transport, self.patience)
         super().__init__(endpoint.host, insecure=endpoint.plain_http)

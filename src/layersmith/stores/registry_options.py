@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["HUB_HOST", "Endpoint", "Limits", "RegistryOptions", "endpoint_for"]
+__all__ = ["HUB_HOST", "Endpoint", "Limits", "RegistryOptions", "endpoint_at", "endpoint_for"]
 
 HUB_HOST: Final = "registry-1.docker.io"
 _KIB: Final = 1024
@@ -53,12 +53,14 @@ class Limits:
 class RegistryOptions:
     """How registries are to be spoken to.
 
-    `mirrors` maps a registry to ``host[:port][/prefix]``; `plain_http` names the
-    hosts that are spoken to without TLS (loopback ones always are).
+    `mirrors` maps a registry to ``host[:port][/prefix]``, or several with commas between;
+    these take its place. `plain_http` names the hosts that are spoken to without TLS
+    (loopback ones always are), `unverified` those whose certificates are not checked.
     """
 
     mirrors: Mapping[str, str] = field(default_factory=dict)
     plain_http: frozenset[str] = frozenset()
+    unverified: frozenset[str] = frozenset()
     ca_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -70,6 +72,7 @@ class Endpoint:
     host: str
     prefix: str = ""
     plain_http: bool = False
+    replaced: str = ""
 
     @property
     def origin(self) -> str:
@@ -77,8 +80,19 @@ class Endpoint:
         return f"{'http' if self.plain_http else 'https'}://{self.host}"
 
     def repository(self, path: str) -> str:
-        """Return the repository's path at this endpoint."""
+        """Return the repository's path at this endpoint; `replaced` of it gives way."""
+        path = path.removeprefix(self.replaced).removeprefix("/")
         return f"{self.prefix}/{path}" if self.prefix else path
+
+
+def endpoint_at(place: str, plain_http: frozenset[str], *, replaced: str = "") -> Endpoint:
+    """Return the endpoint at ``host[:port][/prefix]``.
+
+    Raises :class:`InvalidInput` for anything else.
+    """
+    host, prefix = _mirror("a registry", place)
+    plain = is_loopback(host.lower()) or host in plain_http
+    return Endpoint((HUB_HOST if host == DOCKER_HUB else host).lower(), prefix, plain, replaced)
 
 
 def endpoint_for(registry: str, mirrors: Mapping[str, str], plain_http: frozenset[str]) -> Endpoint:
@@ -88,7 +102,7 @@ def endpoint_for(registry: str, mirrors: Mapping[str, str], plain_http: frozense
     """
     host, prefix = registry, ""
     if (mirror := mirrors.get(registry)) is not None:
-        host, prefix = _mirror(registry, mirror)
+        host, prefix = _mirror(registry, mirror.partition(",")[0])
     plain = is_loopback(host.lower()) or host in plain_http
     if host == DOCKER_HUB:
         host = HUB_HOST

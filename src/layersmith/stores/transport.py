@@ -16,10 +16,11 @@ import requests
 import requests.adapters
 import requests.utils
 from requests import exceptions
+from urllib3 import disable_warnings
 from urllib3 import exceptions as urllib3_exceptions
 
 from layersmith import __version__
-from layersmith.errors import RegistryError, one_line
+from layersmith.errors import InvalidInput, RegistryError, one_line
 from layersmith.stores.registry_urls import Origin
 from layersmith.stores.wire import watched_pools
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "Transport", "rewound", "wire_error"]
 
+_CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -81,9 +83,17 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class Transport:
     """Sends requests; one session a thread, one connection pool for all of them."""
 
-    def __init__(self, limits: Limits, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        ca_file: Path | None = None,
+        unverified: frozenset[str] = frozenset(),
+    ) -> None:
         self.limits = limits
-        self._verify: str | bool = str(ca_file) if ca_file else _ca_bundle()
+        self._verify = _readable(str(ca_file)) if ca_file else _ca_bundle()
+        self._unverified = frozenset(Origin.of(f"https://{host}") for host in unverified)
+        if unverified:  # the user has been told, once and loudly
+            disable_warnings(urllib3_exceptions.InsecureRequestWarning)
         self._adapter = _Adapter(limits)
         self._local = threading.local()
         self._proxies: dict[Origin, dict[str, str]] = {}
@@ -138,7 +148,7 @@ class Transport:
             stream=True,
             allow_redirects=False,
             timeout=(limits.connect, limits.read),
-            verify=self._verify,
+            verify=False if Origin.of(url) in self._unverified else self._verify,
             proxies=self._proxies_for(url),
         )
 
@@ -165,7 +175,19 @@ class Transport:
 
 
 def _ca_bundle() -> str | bool:
-    return next((path for name in _CA_VARIABLES if (path := os.environ.get(name))), True)
+    """Return the CAs to trust: a variable's, else this machine's, else those of certifi."""
+    for name in _CA_VARIABLES:
+        if path := os.environ.get(name):
+            return _readable(path)
+    ours = (ssl.get_default_verify_paths().cafile or "", *_CA_FILES)
+    return next((path for path in ours if path and os.access(path, os.R_OK)), True)
+
+
+def _readable(path: str) -> str:
+    """Return `path`; raises :class:`InvalidInput` if there is nothing to read."""
+    if not os.access(path, os.R_OK):
+        raise InvalidInput(f"{one_line(path, 200)}: no CA certificates can be read there")
+    return path
 
 
 def _no_cookies() -> Any:

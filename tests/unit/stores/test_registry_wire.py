@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, error
 
-from layersmith.errors import RegistryError, SizeMismatch
+from layersmith.errors import InvalidInput, RegistryError, SizeMismatch
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
@@ -284,6 +284,40 @@ def test_tls_with_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
         with over_tls(fake.host, None) as repository:
             assert repository.resolve("1")
+
+
+def test_one_host_may_go_unverified(tmp_path: Path) -> None:
+    with certificate(tmp_path) as (context, _), FakeRegistry(tls=context) as fake:
+        for unverified, works in ((fake.host, True), ("127.0.0.1:1", False)):
+            options = RegistryOptions(unverified=frozenset({unverified}), limits=QUICK)
+            client = RegistryClient(Endpoint(fake.host), options)
+            url = client.url(f"{fake.host}/v2/")
+            if works:
+                response = client.do_request(url)
+                assert response.status_code == 200
+                response.close()
+            else:
+                with pytest.raises(RegistryError, match="TLS fails"):
+                    client.do_request(url)
+            client.close()
+
+
+def test_ca_certificates_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent, bad = tmp_path / "no", tmp_path / "bad.pem"
+    bad.write_text("nonsense")
+    with pytest.raises(InvalidInput, match="no CA certificates"):
+        RegistryClient(Endpoint("h.example"), RegistryOptions(ca_file=absent))
+    monkeypatch.setenv("SSL_CERT_FILE", str(absent))
+    with pytest.raises(InvalidInput, match="no CA certificates"):
+        RegistryClient(Endpoint("h.example"), RegistryOptions())
+    with certificate(tmp_path) as (context, _), FakeRegistry(tls=context) as fake:
+        client = RegistryClient(Endpoint(fake.host), RegistryOptions(ca_file=bad))
+        with pytest.raises(RegistryError, match="TLS fails") as caught:
+            client.do_request(client.url(f"{fake.host}/v2/"))
+        assert not caught.value.temporary
+        client.close()
 
 
 def test_tls_to_a_server_without_it(fake: FakeRegistry) -> None:

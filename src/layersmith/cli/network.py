@@ -1,0 +1,108 @@
+"""The options that say how registries are spoken to, and what the environment adds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layersmith.errors import RecipeError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from layersmith.stores.registry_options import RegistryOptions
+
+__all__ = ["CaFile", "Mirror", "PlainHttp", "Unverified", "mirror_pairs", "network_of"]
+
+PANEL = "Network and cache"
+_VARIABLE = "LAYERSMITH_MIRRORS"
+
+Mirror = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Read a registry elsewhere, like docker.io=127.0.0.1:5000[/prefix]; repeatable, "
+        "several for one registry are tried in order.",
+        rich_help_panel=PANEL,
+        metavar="HOST=HOST",
+    ),
+]
+PlainHttp = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Speak plain HTTP to this host (loopback hosts are anyway); repeatable.",
+        rich_help_panel=PANEL,
+        metavar="HOST",
+    ),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        help="Trust these CA certificates (PEM) and no others.",
+        rich_help_panel=PANEL,
+        metavar="FILE",
+    ),
+]
+Unverified = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--insecure-skip-tls-verify",
+        help="Do not check this host's certificate: anyone on the way can pose as it. Repeatable.",
+        rich_help_panel=PANEL,
+        metavar="HOST",
+    ),
+]
+
+
+def mirror_pairs(texts: Iterable[str], where: str) -> dict[str, str]:
+    """Read ``HOST=HOST`` texts, those of one registry together; raises :class:`RecipeError`."""
+    found: dict[str, str] = {}
+    for text in texts:
+        registry, equals, mirror = text.partition("=")
+        if not equals or not registry:
+            raise RecipeError(f"{where} {one_line(text, 60)!r} is not HOST=HOST")
+        found[registry] = f"{found[registry]},{mirror}" if registry in found else mirror
+    return found
+
+
+def network_of(
+    mirrors: Mapping[str, str],
+    plain_http: Sequence[str],
+    ca_file: Path | None,
+    unverified: Sequence[str],
+) -> RegistryOptions:
+    """Return the options for registries; mirrors of the environment come below `mirrors`.
+
+    Raises :class:`RecipeError` for what is no host.
+    """
+    from layersmith.oci.reference import valid_registry
+    from layersmith.stores.registry_options import RegistryOptions
+
+    for option, hosts in (
+        ("--plain-http", plain_http),
+        ("--insecure-skip-tls-verify", unverified),
+    ):
+        for host in hosts:
+            if not valid_registry(host):
+                raise RecipeError(f"{one_line(host, 60)!r} is not a host for {option}")
+    for host in unverified:
+        _warn(host)
+    environment = mirror_pairs(os.environ.get(_VARIABLE, "").split(), _VARIABLE)
+    return RegistryOptions(
+        mirrors={**environment, **mirrors},
+        plain_http=frozenset(plain_http),
+        unverified=frozenset(unverified),
+        ca_file=ca_file,
+    )
+
+
+def _warn(host: str) -> None:
+    print(  # noqa: T201 - stderr, before any progress is shown
+        f"layersmith: WARNING: the certificate of {host} is NOT checked: anyone on the way can "
+        "pose as it, and read and change what is sent, passwords included",
+        file=sys.stderr,
+    )
