@@ -193,7 +193,7 @@ def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
         layer = _make_layer(workshop, planned, plan)
         added = NewLayer(layer.layer, f"layersmith assemble {planned.target}")
         settings = Settings(
-            created=datetime.fromtimestamp(plan.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=_moment(plan.epoch),
             user=plan.user.config,
             env={**_ENV, **dict(sorted(recipe.env.items()))},
             entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
@@ -205,11 +205,15 @@ def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
         return Made(plan, layer, derive(plan.inputs.base, added, settings))
 
 
+def _moment(epoch: int) -> str:
+    """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
-    created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     about = {
         f"{_ABOUT}base.digest": str(planned.base.digest),
-        f"{_ABOUT}created": created,
+        f"{_ABOUT}created": _moment(epoch),
         f"{_ABOUT}version": planned.python,
     }
     if planned.base.place.reference is not None:

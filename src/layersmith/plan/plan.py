@@ -103,8 +103,11 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     for path, entry in user.entries.items():
         placing.put(path, entry, "the user")
     _configure_loader(placing, needs, objects)
-    _check_final(placing, accepted, objects)
-    _check_sound(placing, inputs, python, recipe, objects)
+    final = Root(placing.final(), base.contents)
+    shipped = elf_candidates(final, placing.entries)
+    _check_final(final, shipped, accepted, objects)
+    check_image(final, inputs.base.platform, python, shipped, objects)
+    _check_start(final, recipe, objects)
     return Plan(
         inputs,
         python,
@@ -168,11 +171,11 @@ def _left_out_needs(
 
 
 def _take_libraries(placing: Placing, needs: Closure, exclude: Iterable[str]) -> None:
-    excluded = [(glob, glob_pattern(glob)) for glob in exclude]
+    excluded = [glob_pattern(glob) for glob in exclude]
     for library in needs.shipped:
         reason = str(library.reasons[0])
         paths = (library.path, *library.links)
-        if any(pattern.fullmatch(path) for _, pattern in excluded for path in paths):
+        if any(pattern.fullmatch(path) for pattern in excluded for path in paths):
             raise ClosureError(
                 f"{library.path} is excluded, but {reason}",
                 hint=f"exclude {library.reasons[0].wanted_by} too",
@@ -208,24 +211,18 @@ def _configure_loader(placing: Placing, needs: Closure, objects: Objects) -> Non
     placing.put(_LD_CACHE, File(Meta(0o644), cache), "the loader's cache")
 
 
-def _check_final(placing: Placing, accepted: Collection[str], objects: Objects) -> None:
+def _check_final(
+    final: Root, shipped: list[str], accepted: Collection[str], objects: Objects
+) -> None:
     """Load every object of the finished tree, as its own loader would."""
-    final = Root(placing.final(), placing.base.contents)
-    problems = verify(
-        final, elf_candidates(final, placing.entries), accepted=accepted, objects=objects
-    )
+    problems = verify(final, shipped, accepted=accepted, objects=objects)
     if problems:
         raise ClosureError(
             "the layer would not work on the base", problems=tuple(map(str, problems))
         )
 
 
-def _check_sound(
-    placing: Placing, inputs: Platformed, python: str, recipe: Recipe, objects: Objects
-) -> None:
-    final = Root(placing.final(), placing.base.contents)
-    candidates = elf_candidates(final, placing.entries)
-    check_image(final, inputs.base.platform, python, candidates, objects)
+def _check_start(final: Root, recipe: Recipe, objects: Objects) -> None:
     start = recipe.entrypoint if recipe.entrypoint is not None else (f"/{_PYTHON}",)
     if start:
         check_start(final, start[0], objects, is_python=recipe.entrypoint is None)
