@@ -25,6 +25,12 @@ test: setup fixtures ## run all tests (make test ARGS="-k registry")
 soak: setup ## many processes on one cache, some killed: minutes (make soak ARGS="--seed 2")
 	@$(PY) -m tests.soak.shared_cache --processes 16 --rounds 50 $(ARGS)
 
+reliability: setup fixtures ## the scoreboard, as far as CI goes (make reliability FULL=1 ROWS="R1 R8")
+	@$(PY) -m tests.reliability $(if $(FULL),--full) $(ROWS)
+
+faults: setup fixtures ## every fault at every request, every kill, every disk error: an hour or more
+	@$(PY) -m tests.reliability --full R1 R2 R3
+
 lint: setup ## ruff, mypy and the rule of which room imports which
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -50,4 +56,4 @@ clean: ## remove what was made (downloads in .cache and .tools stay: make distcl
 distclean: clean ## remove the downloads as well
 	rm -rf .cache .tools
 
-.PHONY: help setup demo fixtures test soak lint bench requirements clean distclean
+.PHONY: help setup demo fixtures test soak reliability faults lint bench requirements clean distclean

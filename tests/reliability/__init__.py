@@ -1,0 +1,1 @@
+"""The scoreboard: what layersmith promises under faults, kills and hostile input, measured."""
