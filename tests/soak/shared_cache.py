@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from tests.build.world import write_world
 
-from layersmith.assemble.pipeline import assemble
+from layersmith.assemble.assembling import assemble
 from layersmith.assemble.workshop import Workshop
 from layersmith.errors import LayersmithError
 from layersmith.oci.content import NoProgress
@@ -70,7 +70,7 @@ class Site:
             platforms=("linux/amd64",), output=f"oci-archive:{out}.tar:t",
         ).check()  # fmt: skip
         with Workshop(cache, RegistryOptions(), NoProgress()) as workshop:
-            digest = assemble(workshop, TARGET, recipe).index.descriptor.digest
+            digest = assemble(workshop, TARGET, recipe).outcome.index.descriptor.digest
         Path(f"{out}.tar").unlink()
         return str(digest)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from layersmith.errors import LayersmithError, MissingContent, intention
 from layersmith.oci.content import held
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layersmith.oci.image import Image
     from layersmith.oci.reference import Reference
 
-__all__ = ["Blob", "Delivery", "Destination", "Holder", "deliver"]
+__all__ = ["Blob", "Delivery", "Destination", "Holder", "bring", "deliver", "stale"]
 
 _WRITERS: Final = 8
 _HEALINGS: Final = 3
@@ -84,20 +84,36 @@ class Destination:
     tags: Sequence[str]
 
 
+# A destination, and one of its tags that does not stand for what is delivered yet.
+Stale: TypeAlias = "tuple[Destination, str]"
+
+
 def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew) -> None:
     """Bring everything to every destination, and only then write the tags.
 
-    A destination whose tags all stand for `top` already is left alone. Raises
-    :class:`StoreError`; then no tag has been written, and what was put is removed where
-    the place allows it.
+    A destination whose tags all stand for `top` already is left alone. Raises as
+    :func:`bring` does.
     """
-    stale = [
+    bring(delivery, stale(delivery, destinations), crew)
+
+
+def stale(delivery: Delivery, destinations: Sequence[Destination]) -> list[Stale]:
+    """Return the tags that have to be written: one question each."""
+    return [
         (destination, tag)
         for destination in destinations
         for tag in destination.tags
         if delivery.anyway or not destination.sink.stands_for(tag, delivery.top)
     ]
-    waiting = [d for d in destinations if any(one is d for one, _ in stale)]
+
+
+def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
+    """Bring everything to where `tags` are, and only then write them.
+
+    Raises :class:`StoreError`; then no tag has been written, and what was put is removed
+    where the place allows it.
+    """
+    waiting = list({id(destination): destination for destination, _ in tags}.values())
     carriers = {id(d): _Carrier(delivery, d.sink) for d in waiting}
     try:
         for destination in waiting:
@@ -106,7 +122,7 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew)
         for destination in waiting:
             for name, descriptor in delivery.names:
                 carriers[id(destination)].tag(name, descriptor)
-        for destination, tag in stale:
+        for destination, tag in tags:
             carriers[id(destination)].tag(tag, delivery.top)
     except BaseException:
         for destination in waiting:

@@ -1,35 +1,25 @@
-"""Loading base and builder: images of each platform, and their trees."""
+"""Inputs: base and builder, resolved once, with an image for each platform."""
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from layersmith.errors import RecipeError, intention, one_line
+from layersmith.assemble.places import Place
+from layersmith.errors import intention
 from layersmith.oci.image import Image, load, select
-from layersmith.rootfs.layer import overlay
-from layersmith.rootfs.tree import Root
 from layersmith.stores.cache import CachedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Executor
-
-    from layersmith.assemble.places import Place
+    from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Document, Index, Manifest, Platform
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
-    from layersmith.stores.layers import LayerStore
 
-__all__ = ["Input", "LayerReader", "Wanted", "epoch_of", "load_input"]
-
-_FRACTION = re.compile(r"\.\d+")
-_LATEST = 0o77777777777  # what a tar header holds: the year 2242
-_EPOCH = re.compile(r"[0-9]{1,11}")
+__all__ = ["Input", "Inputs", "load_input", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,61 +40,27 @@ class Input:
         return select(self.source, self.top, platform)
 
 
+# Base and builder.
+Inputs: TypeAlias = tuple[Input, Input]
+
+
+def resolve(workshop: Workshop, target: Target, recipe: Recipe) -> Inputs:
+    """Return base and builder, each of them resolved once: one request."""
+    places = [
+        Place.parse(recipe.base or target.base),
+        Place.parse(recipe.builder or target.builder),
+    ]
+
+    def one(place: Place) -> Input:
+        return load_input(place.source(workshop.registries), place, workshop.cache)
+
+    with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
+        base, builder = pool.map(one, places)
+    return base, builder
+
+
 def load_input(source: Source, place: Place, cache: Cache) -> Input:
     """Resolve the place's tag once; from here on only digests are used."""
     cached = CachedSource(source, cache)
     with intention(f"reading {place}"):
         return Input(cached, place, load(cached, place.identifier))
-
-
-# An image to read, where it comes from, and whether its blobs are kept to be pushed.
-Wanted: TypeAlias = tuple[Input, Image, bool]
-
-
-class LayerReader:
-    """Reads layers side by side on a pool, whose size bounds the memory that they take."""
-
-    def __init__(self, layers: LayerStore, pool: Executor) -> None:
-        self._layers = layers
-        self._pool = pool
-
-    def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
-        """Return the file systems of images."""
-        tasks = [
-            (input_.source, layer, keep) for input_, image, keep in wanted for layer in image.layers
-        ]
-        # The largest first: the last layer to end decides how long all of them take.
-        tasks.sort(key=lambda task: -task[1].descriptor.size)
-        futures = {
-            layer.diff_id: self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
-            for source, layer, keep in tasks
-        }
-        return [
-            Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)
-            for _, image, _ in wanted
-        ]
-
-
-def epoch_of(images: Sequence[Image]) -> int:
-    """Return SOURCE_DATE_EPOCH, else the newest ``created`` of `images`; never the clock.
-
-    Raises :class:`RecipeError` for a SOURCE_DATE_EPOCH that is no number of seconds.
-    """
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if text:
-        if _EPOCH.fullmatch(text) is None or int(text) > _LATEST:
-            raise RecipeError(
-                f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
-                hint="it is a number of seconds since 1970",
-            )
-        return int(text)
-    return max(_seconds(image.config.value.created) for image in images)
-
-
-def _seconds(created: str | None) -> int:
-    try:
-        moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
-        seconds = int(moment.timestamp()) if moment.tzinfo is not None else 0
-    except (ValueError, OverflowError):
-        return 0
-    return seconds if 0 <= seconds <= _LATEST else 0

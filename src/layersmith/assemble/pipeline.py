@@ -1,4 +1,4 @@
-"""The pipeline of `plan` and `assemble`: short composition, no detail."""
+"""Deciding and making: base and builder in, plans and then documents out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.objects import Objects
-from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
-from layersmith.assemble.inputs import Input, LayerReader, Wanted, epoch_of, load_input
-from layersmith.assemble.places import Place
-from layersmith.assemble.toplayer import TopLayer, make_layer
-from layersmith.errors import RecipeError, intention, one_line
-from layersmith.oci.image import Image, NewLayer, Settings, derive, make_index
+from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
+from layersmith.assemble.reading import LayerReader, Wanted, epoch_of
+from layersmith.assemble.toplayer import make_layer
+from layersmith.errors import RecipeError, intention
+from layersmith.oci.image import NewLayer, Settings, derive, make_index
 from layersmith.plan.plan import Plan, Platformed, make_plan
 from layersmith.plan.selection import check_matched
 from layersmith.plan.soundness import check_target
@@ -21,12 +20,13 @@ from layersmith.stores.layers import CacheDamagedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from layersmith.assemble.inputs import Input, Inputs
     from layersmith.assemble.workshop import Workshop
-    from layersmith.oci.documents import Document, Index, Platform
+    from layersmith.oci.documents import Platform
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
 
-__all__ = ["Assembled", "Made", "Planned", "assemble", "plan"]
+__all__ = ["Planned", "make", "plan", "undone"]
 
 _ENV: Final = {
     "LANG": "C.UTF-8",
@@ -56,41 +56,17 @@ class Planned:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The target, and the target with the full Python version."""
-        return tuple(dict.fromkeys((str(self.target), f"{self.python}-{self.target.suffix}")))
+        """The tags that the image gets where none is asked for."""
+        return self.target.tags(self.python)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One platform, done: its plan, its layer, its image."""
-
-    plan: Plan
-    layer: TopLayer
-    image: Image
-
-
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """The result: the index, its images, and the names that stand for it."""
-
-    planned: Planned
-    index: Document[Index]
-    made: Sequence[Made]
-    names: Sequence[str]
-
-
-def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
+def plan(workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs) -> Planned:
     """Read base and builder and decide; nothing but the cache is written.
 
     Raises :class:`StoreError`, :class:`VerificationError`, :class:`LayerError`,
     :class:`ClosureError` or :class:`RecipeError`.
     """
-    places = [
-        Place.parse(recipe.base or target.base),
-        Place.parse(recipe.builder or target.builder),
-    ]
-    with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
-        base, builder = pool.map(lambda place: _load(workshop, place), places)
+    base, builder = inputs
     platforms = recipe.chosen_platforms()
     with (
         workshop.timed("read and plan"),
@@ -113,26 +89,14 @@ def plan(workshop: Workshop, target: Target, recipe: Recipe) -> Planned:
     return Planned(target, recipe, base, builder, plans)
 
 
-def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
-    """Make the image of every platform and deliver the index to every place."""
-    places = _destinations(target, recipe)
-    planned = plan(workshop, target, recipe)
+def make(workshop: Workshop, planned: Planned) -> Outcome:
+    """Pack the layer of every platform, and write the documents above them."""
     with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
-        made = list(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
+        made = tuple(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
     # The newest of all, so that the order of the platforms does not matter.
     epoch = max(plan.epoch for plan in planned.plans)
     index = make_index([m.image for m in made], _annotations(planned, epoch))
-    delivery = Delivery.of_images(index, [m.image for m in made], _blobs(workshop, planned, made))
-    tagged = [(place, (place.tag,) if place.tag else planned.tags) for place in places]
-    with workshop.timed("deliver"):
-        destinations = [Destination(place.sink(workshop.registries), t) for place, t in tagged]
-        deliver(delivery, destinations, workshop.crew)
-    return Assembled(planned, index, made, [place.named(tag) for place, t in tagged for tag in t])
-
-
-def _load(workshop: Workshop, place: Place) -> Input:
-    source = place.source(workshop.registries)
-    return load_input(source, place, workshop.cache)
+    return Outcome(planned.python, index, made)
 
 
 def _plan_platform(
@@ -202,7 +166,15 @@ def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
             labels=recipe.labels,
             annotations=_annotations(planned, plan.epoch),
         )
-        return Made(plan, layer, derive(plan.inputs.base, added, settings))
+        image = derive(plan.inputs.base, added, settings)
+        return Made(image, layer, *undone(plan))
+
+
+def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:
+    """Return what the plan leaves missing, and what it leaves out, in short."""
+    unresolved = (Unresolved(item.soname, item.wanted_by) for item in plan.unresolved)
+    left_out = (LeftOut(item.name, item.why, len(item.paths), item.size) for item in plan.left_out)
+    return tuple(unresolved), tuple(left_out)
 
 
 def _moment(epoch: int) -> str:
@@ -219,31 +191,3 @@ def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
     if planned.base.place.reference is not None:
         about[f"{_ABOUT}base.name"] = str(planned.base.place.reference)
     return {**about, **planned.recipe.annotations}
-
-
-def _destinations(target: Target, recipe: Recipe) -> list[Place]:
-    places = [Place.parse(text) for text in recipe.push]
-    if recipe.output or not recipe.push:
-        place = Place.parse(recipe.output or f"oci:dist/{target}")
-        if place.reference is not None:
-            raise RecipeError(
-                f"the output {one_line(recipe.output, 200)!r} is no layout or archive",
-                hint="write oci:DIR, oci-archive:FILE or docker-archive:FILE, or use --push",
-            )
-        places.append(place)
-    one = next((place for place in places if place.holds_one), None)
-    if one is not None and len(recipe.chosen_platforms()) > 1:
-        raise RecipeError(f"{one!s} can hold one platform", hint="choose one with --platform")
-    return places
-
-
-def _blobs(workshop: Workshop, planned: Planned, made: Sequence[Made]) -> list[Blob]:
-    blobs = []
-    for one in made:
-        inputs = one.plan.inputs
-        blobs += [
-            Blob(layer, planned.base.source, planned.base.place.reference)
-            for layer in inputs.base.manifest.value.layers
-        ]
-        blobs.append(Blob(one.layer.layer.descriptor, workshop.cache, None))
-    return blobs

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from layersmith.assemble.outcome import TopLayer
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_LAYER, Descriptor
-from layersmith.oci.image import Layer
+from layersmith.oci.documents import OCI_LAYER
 from layersmith.oci.strictjson import encode
 from layersmith.rootfs.compression import COMPRESSOR, compress
 from layersmith.rootfs.entries import File, Slice
@@ -24,26 +24,10 @@ if TYPE_CHECKING:
     from layersmith.rootfs.tree import Contents
     from layersmith.stores.cache import Cache
 
-__all__ = ["TopLayer", "make_layer"]
+__all__ = ["make_layer"]
 
-# Changes whenever pack() would give other bytes for the same entries.
-_FORMAT: Final = "layersmith tar 1"
-
-
-class TopLayer(msgspec.Struct, frozen=True):
-    """A layer that is in the cache: what describes it, and its uncompressed size."""
-
-    digest: str
-    diff_id: str
-    size: int
-    uncompressed: int
-
-    @property
-    def layer(self) -> Layer:
-        """The layer as manifest and config name it."""
-        media_type = f"{OCI_LAYER}+gzip"
-        descriptor = Descriptor(media_type=media_type, digest=Digest(self.digest), size=self.size)
-        return Layer(descriptor, Digest(self.diff_id))
+# Changes whenever pack() would give other bytes for the same entries, or TopLayer another form.
+_FORMAT: Final = "layersmith tar 2"
 
 
 def make_layer(
@@ -86,7 +70,7 @@ def _make(
         for piece in blob.through(compress(packed())):
             new.file.write(piece)
         new.digest = blob.digest
-    return TopLayer(blob.digest, tar.digest, blob.size, tar.size)
+    return TopLayer(blob.digest, tar.digest, blob.size, tar.size, f"{OCI_LAYER}+gzip")
 
 
 def _padded(entry: Entry) -> int:

@@ -19,6 +19,7 @@ from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
 from layersmith.cli import tags as tags_command
+from layersmith.cli.helptext import Command, Commands
 from layersmith.errors import LayersmithError, one_line
 
 __all__ = ["app", "main"]
@@ -35,18 +36,19 @@ app = typer.Typer(
     name="layersmith",
     help="Assemble distroless Python images from registries: no daemon, no root, no emulator.",
     epilog="Try: layersmith assemble 3.13-debian13 --push registry.example/team/python",
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
+    cls=Commands,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("assemble")(assemble_command.assemble)
-app.command("plan")(plan_command.plan)
-app.command("copy")(copy_command.copy)
-app.command("inspect")(inspect_command.inspect)
-app.command("tags")(tags_command.tags)
-app.command("digest")(digest_command.digest)
-app.command("login")(login_command.login)
-app.command("logout")(logout_command.logout)
+app.command("assemble", cls=Command)(assemble_command.assemble)
+app.command("plan", cls=Command)(plan_command.plan)
+app.command("copy", cls=Command)(copy_command.copy)
+app.command("inspect", cls=Command)(inspect_command.inspect)
+app.command("tags", cls=Command)(tags_command.tags)
+app.command("digest", cls=Command)(digest_command.digest)
+app.command("login", cls=Command)(login_command.login)
+app.command("logout", cls=Command)(logout_command.logout)
 app.add_typer(cache_commands.cache)
 
 
@@ -69,7 +71,7 @@ def options(
 def main() -> None:
     """Run the program; every failure becomes one line on stderr and its exit code."""
     try:
-        sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        sys.exit(app(standalone_mode=False) or 0)
     except LayersmithError as error:
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)

@@ -57,7 +57,7 @@ def assemble(
     """
     from msgspec import structs
 
-    from layersmith.assemble.pipeline import assemble as run
+    from layersmith.assemble.assembling import assemble as run
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
     from layersmith.cli.progress import shown

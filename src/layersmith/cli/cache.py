@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layersmith.cli.cachedir import cache_path
+from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.options import CacheDir, Json  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import InvalidInput, VerificationError, one_line
 
@@ -23,8 +24,8 @@ _SIZE = re.compile(r"(\d{1,15})(?:\.(\d{1,3}))?\s*([kmgt]?)(i?)b?", re.ASCII | r
 cache = typer.Typer(
     name="cache",
     help="Look after the cache. Other processes may go on using it meanwhile.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
+    cls=Commands,
 )
 
 MaxSize = Annotated[
@@ -32,7 +33,7 @@ MaxSize = Annotated[
 ]
 
 
-@cache.command()
+@cache.command(cls=Command)
 def info(cache_dir: CacheDir = None, json: Json = False) -> None:
     """Show where the cache is and how much is in it."""
     from layersmith.cli.progress import size
@@ -52,7 +53,7 @@ def info(cache_dir: CacheDir = None, json: Json = False) -> None:
         typer.echo(f"  {len(of_kind):>6} {kind}s, {size(_sum(of_kind))}")
 
 
-@cache.command("list")
+@cache.command(cls=Command, name="list")
 def list_(cache_dir: CacheDir = None, json: Json = False) -> None:
     """List what is in the cache, what was not used for longest first."""
     from layersmith.stores.cache import Cache
@@ -66,7 +67,7 @@ def list_(cache_dir: CacheDir = None, json: Json = False) -> None:
         typer.echo(_line(item))
 
 
-@cache.command()
+@cache.command(cls=Command)
 def prune(max_size: MaxSize, cache_dir: CacheDir = None, json: Json = False) -> None:
     """Remove what was not used for longest, and what killed processes left behind.
 
@@ -88,7 +89,7 @@ def prune(max_size: MaxSize, cache_dir: CacheDir = None, json: Json = False) -> 
         typer.echo(f"removed {len(gone)} items, {size(_sum(gone))}")
 
 
-@cache.command()
+@cache.command(cls=Command)
 def verify(cache_dir: CacheDir = None, json: Json = False) -> None:
     """Check every byte in the cache; what is damaged is removed, and told.
 

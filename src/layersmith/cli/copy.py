@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["copy"]
 
-Place = Annotated[
-    str,
-    typer.Argument(
-        help="A registry reference, oci:DIR, oci-archive:FILE or docker-archive:FILE.",
-        metavar="PLACE",
-    ),
-]
+_PLACE = "a registry reference, oci:DIR, oci-archive:FILE or docker-archive:FILE."
+From = Annotated[str, typer.Argument(help=f"What to copy: {_PLACE}", metavar="SRC")]
+To = Annotated[str, typer.Argument(help=f"Where to: {_PLACE}", metavar="DST")]
 Referrers = Annotated[
     bool, typer.Option("--referrers", help="Copy what refers to the images too: signatures, SBOMs.")
 ]
@@ -30,8 +26,8 @@ Referrers = Annotated[
 @takes_network
 def copy(
     network: RegistryOptions,
-    src: Place,
-    dst: Place,
+    src: From,
+    dst: To,
     platform: OnePlatform = "",
     referrers: Referrers = False,
     json: Json = False,

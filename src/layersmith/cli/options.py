@@ -63,6 +63,7 @@ Platforms = Annotated[
         "--platform",
         help="linux/amd64 or linux/arm64; repeatable. Both by default.",
         rich_help_panel=_INPUTS,
+        metavar="OS/ARCH",
     ),
 ]
 Base = Annotated[

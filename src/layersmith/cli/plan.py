@@ -35,9 +35,10 @@ def plan(
     layersmith plan 3.13-debian13 --platform linux/arm64 --json
     ```
     """
+    from layersmith.assemble.inputs import resolve
     from layersmith.assemble.pipeline import plan as run
     from layersmith.assemble.workshop import Workshop
-    from layersmith.cli import render
+    from layersmith.cli import render_plan as render
     from layersmith.cli.progress import shown
 
     with (
@@ -45,5 +46,5 @@ def plan(
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        planned = run(workshop, target, recipe)
+        planned = run(workshop, target, recipe, resolve(workshop, target, recipe))
     typer.echo(render.plan_json(planned) if json else render.plan_text(planned))

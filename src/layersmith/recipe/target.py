@@ -49,6 +49,10 @@ class Target:
         """What stands behind the Python version in every tag: ``debian13-debug``."""
         return f"debian{self.debian}{'-debug' if self.debug else ''}"
 
+    def tags(self, version: str) -> tuple[str, ...]:
+        """Return the tags of an image with this full Python version: two, or one."""
+        return tuple(dict.fromkeys((str(self), f"{version}-{self.suffix}")))
+
     def accepts(self, version: str) -> bool:
         """Tell whether a full Python version is what the target names."""
         return version == self.python or version.startswith(f"{self.python}.")

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-import oras.container
-import oras.provider
-
 from layersmith.errors import RegistryError
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry_answers import discard, error_of, is_temporary
 from layersmith.stores.registry_options import HUB_HOST
 from layersmith.stores.registry_urls import Origin, follow
 from layersmith.stores.retries import Patience
+from layersmith.stores.skeleton import Container, Provider
 from layersmith.stores.tokens import Authorizer
 from layersmith.stores.transport import Transport, rewound
 
@@ -41,7 +39,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
-class Place(oras.container.Container):  # type: ignore[misc]
+class Place(Container):  # type: ignore[misc]
     """A repository at an endpoint: oras builds the URLs, but parses nothing."""
 
     def __init__(self, host: str, repository: str) -> None:
@@ -51,7 +49,7 @@ class Place(oras.container.Container):  # type: ignore[misc]
         self.tag = self.digest = None
 
 
-class RegistryClient(oras.provider.Registry):  # type: ignore[misc]
+class RegistryClient(Provider):  # type: ignore[misc]
     """All that is said to one registry origin, from any number of threads."""
 
     def __init__(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.build.world import write_world
 
-from layersmith.assemble.pipeline import assemble
+from layersmith.assemble.assembling import assemble
 from layersmith.assemble.workshop import Workshop
 from layersmith.oci.content import NoProgress
 from layersmith.oci.graph import walk
@@ -65,6 +65,8 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "gone": remove,
 }
 
+FORGOTTEN = ("nothing", "the outcome", "all memos")
+
 
 class Site:
     """Inputs, a cache, and what an assemble gives."""
@@ -83,7 +85,7 @@ class Site:
             platforms=("linux/amd64",), output=f"oci:{out}:t",
         ).check()  # fmt: skip
         with Workshop(self.cache, RegistryOptions(), NoProgress()) as workshop:
-            digest = assemble(workshop, TARGET, recipe).index.descriptor.digest
+            digest = assemble(workshop, TARGET, recipe).outcome.index.descriptor.digest
         layout = Layout(out)
         node = walk(layout, layout.resolve("t"))
         assert all(layout.has(blob) for one in node.nodes() for blob in one.blobs)
@@ -93,12 +95,19 @@ class Site:
         whole = self.folder / "whole"
         return sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file())
 
-    def renew(self, *, forget: bool) -> None:
-        """Make the cache whole again; without its memos everything is packed again."""
+    def renew(self, forget: str) -> None:
+        """Make the cache whole again.
+
+        Without the record of the outcome everything is planned again, without all memos
+        packed too.
+        """
         shutil.rmtree(self.cache)
         shutil.copytree(self.folder / "whole", self.cache)
-        if forget:
-            shutil.rmtree(self.cache / "v1" / "memo")
+        memos = list((self.cache / "v1" / "memo").iterdir())
+        outcomes = [memo for memo in memos if b'"python":' in memo.read_bytes()]
+        assert len(outcomes) == 1 < len(memos)
+        for memo in {"nothing": [], "the outcome": outcomes, "all memos": memos}[forget]:
+            memo.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +115,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(tmp_path_factory.mktemp("site"))
 
 
-@pytest.mark.parametrize("forget", [False, True], ids=["warm", "without memos"])
+@pytest.mark.parametrize("forget", FORGOTTEN)
 @pytest.mark.parametrize("name", DAMAGES)
-def test_every_file_that_rots_is_healed(site: Site, name: str, forget: bool) -> None:
+def test_every_file_that_rots_is_healed(site: Site, name: str, forget: str) -> None:
     files = site.files()
     assert len(files) > 12
     for path in files:
-        site.renew(forget=forget)
+        site.renew(forget)
         if (site.cache / path).exists():
             DAMAGES[name](site.cache / path)
         assert site.assemble() == site.expected, path
         assert site.assemble() == site.expected, path
 
 
-@pytest.mark.parametrize("forget", [False, True], ids=["warm", "without memos"])
-def test_two_files_that_are_swapped_are_healed(site: Site, forget: bool) -> None:
+@pytest.mark.parametrize("forget", FORGOTTEN)
+def test_two_files_that_are_swapped_are_healed(site: Site, forget: str) -> None:
     files = site.files()
     for one, two in pairwise(files):
-        site.renew(forget=forget)
+        site.renew(forget)
         if (site.cache / one).exists() and (site.cache / two).exists():
             (site.cache / one).rename(site.cache / "aside")
             (site.cache / two).rename(site.cache / one)
@@ -133,8 +142,8 @@ def test_two_files_that_are_swapped_are_healed(site: Site, forget: bool) -> None
 
 @pytest.mark.parametrize("name", ["a bit in the middle", "a bit in a file", "cut", "zeros"])
 def test_everything_rots_at_once(site: Site, name: str) -> None:
-    for forget in (False, True):
-        site.renew(forget=forget)
+    for forget in FORGOTTEN:
+        site.renew(forget)
         for path in [p for p in site.cache.rglob("*") if p.is_file()]:
             DAMAGES[name](path)
         assert site.assemble() == site.expected
@@ -142,7 +151,7 @@ def test_everything_rots_at_once(site: Site, name: str) -> None:
 
 def test_the_tars_rot_everywhere_while_the_indexes_stay(site: Site) -> None:
     # The indexes say what to read: the damage is found by the ELF reader or while packing.
-    site.renew(forget=True)
+    site.renew("all memos")
     for tar in (site.cache / "v1/layers").glob("*/tar"):
         raw = bytearray(tar.read_bytes())
         raw[512:] = bytes(byte ^ 1 for byte in raw[512:])

@@ -11,8 +11,9 @@ from tests.build.tar import archive, file
 from tests.build.tree import described
 from tests.fakes.memory import Memory
 
-from layersmith.assemble.inputs import Input, LayerReader, epoch_of, load_input
+from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
+from layersmith.assemble.reading import LayerReader, epoch_of
 from layersmith.errors import LayerError, NotFound, RecipeError
 from layersmith.oci.content import NoProgress
 from layersmith.stores.cache import Cache

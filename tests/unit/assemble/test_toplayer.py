@@ -9,7 +9,7 @@ import pytest
 from tests.build.layers import stacked
 from tests.build.tree import Shelf, described, entries, tree
 
-from layersmith.assemble.toplayer import TopLayer, make_layer
+from layersmith.assemble.toplayer import make_layer
 from layersmith.oci.content import NoProgress
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_LAYER
@@ -20,6 +20,8 @@ from layersmith.stores.cache import Cache
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from layersmith.assemble.outcome import TopLayer
 
 FILLED = entries({"usr/bin/x": b"content" * 100_000, "usr/lib/l": "../bin/x", "tmp/": None})
 

@@ -1,0 +1,78 @@
+"""Reading inputs: layers side by side, trees out of them, and the moment they date from."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from layersmith.assemble.inputs import Input
+from layersmith.errors import RecipeError, one_line
+from layersmith.oci.image import Image
+from layersmith.rootfs.layer import overlay
+from layersmith.rootfs.tree import Root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from layersmith.stores.layers import LayerStore
+
+__all__ = ["LayerReader", "Wanted", "epoch_of"]
+
+_FRACTION = re.compile(r"\.\d+")
+_LATEST = 0o77777777777  # what a tar header holds: the year 2242
+_EPOCH = re.compile(r"[0-9]{1,11}")
+
+# An image to read, where it comes from, and whether its blobs are kept to be pushed.
+Wanted: TypeAlias = tuple[Input, Image, bool]
+
+
+class LayerReader:
+    """Reads layers side by side on a pool, whose size bounds the memory that they take."""
+
+    def __init__(self, layers: LayerStore, pool: Executor) -> None:
+        self._layers = layers
+        self._pool = pool
+
+    def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
+        """Return the file systems of images."""
+        tasks = [
+            (input_.source, layer, keep) for input_, image, keep in wanted for layer in image.layers
+        ]
+        # The largest first: the last layer to end decides how long all of them take.
+        tasks.sort(key=lambda task: -task[1].descriptor.size)
+        futures = {
+            layer.diff_id: self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
+            for source, layer, keep in tasks
+        }
+        return [
+            Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)
+            for _, image, _ in wanted
+        ]
+
+
+def epoch_of(images: Sequence[Image]) -> int:
+    """Return SOURCE_DATE_EPOCH, else the newest ``created`` of `images`; never the clock.
+
+    Raises :class:`RecipeError` for a SOURCE_DATE_EPOCH that is no number of seconds.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text:
+        if _EPOCH.fullmatch(text) is None or int(text) > _LATEST:
+            raise RecipeError(
+                f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
+                hint="it is a number of seconds since 1970",
+            )
+        return int(text)
+    return max(_seconds(image.config.value.created) for image in images)
+
+
+def _seconds(created: str | None) -> int:
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
+        seconds = int(moment.timestamp()) if moment.tzinfo is not None else 0
+    except (ValueError, OverflowError):
+        return 0
+    return seconds if 0 <= seconds <= _LATEST else 0

@@ -1,0 +1,115 @@
+"""What ``plan`` says: for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from layersmith.assemble.pipeline import undone
+from layersmith.cli.progress import size
+from layersmith.cli.render import decisions_json, inputs_json
+from layersmith.errors import one_line
+from layersmith.rootfs.entries import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layersmith.assemble.pipeline import Planned
+    from layersmith.plan.plan import Plan
+
+__all__ = ["plan_json", "plan_text"]
+
+
+def plan_json(planned: Planned) -> str:
+    """Return the one document of ``plan --json``."""
+    document = {
+        "target": str(planned.target),
+        "python": planned.python,
+        "tags": list(planned.tags),
+        "inputs": inputs_json(planned),
+        "platforms": [_plan(plan) for plan in planned.plans],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "platform": str(plan.inputs.base.platform),
+        "size": plan.size,
+        "user": plan.user.config,
+        "files": [
+            {"path": f"/{path}", "size": _size(plan, path), "reason": reason}
+            for path, reason in sorted(plan.reasons.items())
+        ],
+        "libraries": [
+            {
+                "path": f"/{item.path}",
+                "wanted_by": [
+                    {"path": f"/{reason.wanted_by}", "soname": reason.soname}
+                    for reason in item.reasons
+                ],
+            }
+            for item in plan.closure.shipped
+        ],
+        "provided": [
+            {
+                "soname": item.soname,
+                "path": f"/{item.path}",
+                "wanted_by": [f"/{path}" for path in item.wanted_by],
+            }
+            for item in plan.closure.provided
+        ],
+        "same_in_base": [f"/{path}" for path in plan.provided],
+        **decisions_json(*undone(plan)),
+    }
+
+
+def _size(plan: Plan, path: str) -> int:
+    entry = plan.entries[path]
+    return entry.size if isinstance(entry, File) else 0
+
+
+def plan_text(planned: Planned) -> str:
+    """Return the plan of every platform, for reading."""
+    head = [
+        f"{planned.target}: Python {planned.python}",
+        f"  base     {planned.base.place}  {planned.base.digest}",
+        f"  builder  {planned.builder.place}  {planned.builder.digest}",
+        f"  tags     {', '.join(planned.tags)}",
+    ]
+    lines = [*head, *(line for plan in planned.plans for line in _plan_lines(plan))]
+    # Names come from images: none of them may drive the terminal.
+    return "\n".join(one_line(line, 4000) for line in lines)
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    files = sum(isinstance(entry, File) for entry in plan.entries.values())
+    yield ""
+    yield f"{plan.inputs.base.platform}: {files} files, {size(plan.size)}"
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for path, reason in plan.reasons.items():
+        counts[reason] += 1
+        sizes[reason] += _size(plan, path)
+    yield "  files by reason"
+    for reason, _ in sizes.most_common():
+        yield f"    {counts[reason]:>6}  {size(sizes[reason]):>9}  {reason}"
+    yield "  libraries taken from the builder"
+    for shipped in plan.closure.shipped:
+        wanted_by = tuple(reason.wanted_by for reason in shipped.reasons)
+        yield f"    {shipped.reasons[0].soname:<22} /{shipped.path}  for {_few(wanted_by)}"
+    yield "  libraries that the base has"
+    for item in plan.closure.provided:
+        yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"
+    yield "  left out"
+    for left in plan.left_out:
+        yield f"    {left.name:<22} {len(left.paths):>5} files {size(left.size):>9}  {left.why}"
+    for missing in plan.unresolved:
+        yield f"  unresolved {missing.soname}, for {_few(missing.wanted_by)}"
+
+
+def _few(names: tuple[str, ...], most: int = 3) -> str:
+    short = [name.rpartition("/")[2] for name in names]
+    more = f" and {len(short) - most} more" if len(short) > most else ""
+    return ", ".join(short[:most]) + more
