@@ -30,7 +30,8 @@ DOCKER = "application/vnd.docker."
 DOCKER_LIST = f"{DOCKER}distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = f"{DOCKER}distribution.manifest.v2+json"
 DOCKER_CONFIG = f"{DOCKER}container.image.v1+json"
-DOCKER_LAYER = f"{DOCKER}image.rootfs.diff.tar.gzip"
+DOCKER_TAR = f"{DOCKER}image.rootfs.diff.tar"
+DOCKER_LAYER = f"{DOCKER_TAR}.gzip"
 
 AMD64 = Platform(os="linux", architecture="amd64")
 ARM64 = Platform(os="linux", architecture="arm64")
@@ -78,8 +79,8 @@ class Made:
 
     def put(self, sink: Sink) -> Descriptor:
         """Write layers, config and manifest; return the manifest's descriptor."""
-        suffix = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}[self.compression]
-        layer_type = DOCKER_LAYER if self.docker else f"{OCI_LAYER}{suffix}"
+        plain, sign = (DOCKER_TAR, ".") if self.docker else (OCI_LAYER, "+")
+        layer_type = plain if self.compression == "none" else f"{plain}{sign}{self.compression}"
         layers = [put(sink, compressed(t, self.compression), layer_type) for t in self.layers]
         config = {
             "architecture": self.platform.architecture,

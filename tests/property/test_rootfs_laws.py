@@ -24,7 +24,8 @@ from tests.property.strategies import (
 )
 
 from layersmith.errors import LayerError, UnsafeLink
-from layersmith.rootfs.compression import compress, decompress
+from layersmith.rootfs.compression import decompress
+from layersmith.rootfs.compressor import Compressor
 from layersmith.rootfs.entries import Directory, Entry, File, Meta, Slice, Symlink
 from layersmith.rootfs.layer import Change, Opaque, Put, Whiteout, overlay
 from layersmith.rootfs.pack import pack
@@ -220,11 +221,15 @@ def test_walk_finds_every_entry_once_and_parents_first(root: Directory) -> None:
 # compression
 
 
-@given(st.data(), st.one_of(st.binary(max_size=3000), st.just(bytes(range(256)) * 5000)))
+@given(
+    st.data(),
+    st.one_of(st.binary(max_size=3000), st.just(bytes(range(256)) * 5000)),
+    st.sampled_from([Compressor.parse(codec) for codec in ("gzip", "zstd:1", "none")]),
+)
 def test_what_is_compressed_is_inflated_again_however_it_is_cut(
-    data: st.DataObject, content: bytes
+    data: st.DataObject, content: bytes, compressor: Compressor
 ) -> None:
-    chunks = list(compress(data.draw(cut(content))))
+    chunks = list(compressor.compress(data.draw(cut(content))))
     blob = b"".join(chunks)
-    assert list(compress([content])) == chunks
-    assert b"".join(decompress(io.BytesIO(blob), "gzip", len(blob))) == content
+    assert list(compressor.compress([content])) == chunks
+    assert b"".join(decompress(io.BytesIO(blob), compressor.codec, len(blob))) == content

@@ -19,7 +19,6 @@ from layersmith.assemble.outcome import Assembled, Outcome
 from layersmith.assemble.places import Place
 from layersmith.errors import RecipeError, one_line
 from layersmith.oci.strictjson import encode
-from layersmith.rootfs.compression import COMPRESSOR
 
 if TYPE_CHECKING:
     from layersmith.assemble.workshop import Workshop
@@ -66,7 +65,7 @@ def _key(target: Target, recipe: Recipe, inputs: Inputs) -> str:
         "recipe": structs.replace(recipe, **_ELSEWHERE),
         "inputs": [(str(input_.place), input_.digest) for input_ in inputs],
         "epoch": os.environ.get("SOURCE_DATE_EPOCH", ""),
-        "compressor": COMPRESSOR,
+        "compressor": recipe.compressor().identity,
     }
     return encode(about).decode()
 

@@ -142,7 +142,10 @@ def _mend(workshop: Workshop, wanted: Iterable[Wanted]) -> None:
 def _make_layer(workshop: Workshop, planned: Planned, plan: Plan) -> TopLayer:
     """Pack the layer; if the cache is found damaged meanwhile, mend it and pack again."""
     task = f"pack {plan.inputs.base.platform}"
-    about = plan.entries, workshop.layers, plan.epoch, workshop.cache, workshop.crew, task
+    about = (
+        plan.entries, workshop.layers, plan.epoch, planned.recipe.compressor(), workshop.cache,
+        workshop.crew, task,
+    )  # fmt: skip
     try:
         return make_layer(*about)
     except CacheDamagedError:

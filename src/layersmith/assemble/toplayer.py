@@ -9,9 +9,7 @@ import msgspec
 
 from layersmith.assemble.outcome import TopLayer
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_LAYER
 from layersmith.oci.strictjson import encode
-from layersmith.rootfs.compression import COMPRESSOR, compress
 from layersmith.rootfs.entries import File, Slice
 from layersmith.rootfs.pack import pack
 from layersmith.rootfs.tar import BLOCK
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from layersmith.oci.content import Progress
+    from layersmith.rootfs.compressor import Compressor
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.tree import Contents
     from layersmith.stores.cache import Cache
@@ -34,18 +33,19 @@ def make_layer(
     entries: Mapping[str, Entry],
     contents: Contents,
     mtime: int,
+    compressor: Compressor,
     cache: Cache,
     progress: Progress,
     task: str,
 ) -> TopLayer:
     """Return the layer of `entries`, from the cache if it was made before."""
-    key = _key(entries, mtime)
+    key = _key(entries, mtime, compressor)
     kept = cache.recall(key)
     if kept is not None:
         known = msgspec.json.decode(kept, type=TopLayer)
         if cache.hold(known.layer.descriptor):
             return known
-    made = _make(entries, contents, mtime, cache, progress, task)
+    made = _make(entries, contents, mtime, compressor, cache, progress, task)
     cache.remember(key, encode(made))
     return made
 
@@ -54,6 +54,7 @@ def _make(
     entries: Mapping[str, Entry],
     contents: Contents,
     mtime: int,
+    compressor: Compressor,
     cache: Cache,
     progress: Progress,
     task: str,
@@ -67,10 +68,10 @@ def _make(
             yield chunk
 
     with cache.new_blob() as new:
-        for piece in blob.through(compress(packed())):
+        for piece in blob.through(compressor.compress(packed())):
             new.file.write(piece)
         new.digest = blob.digest
-    return TopLayer(blob.digest, tar.digest, blob.size, tar.size, f"{OCI_LAYER}+gzip")
+    return TopLayer(blob.digest, tar.digest, blob.size, tar.size, compressor.media_type)
 
 
 def _padded(entry: Entry) -> int:
@@ -96,9 +97,9 @@ class _Counter:
         return Digest.of_hasher(self._hasher)
 
 
-def _key(entries: Mapping[str, Entry], mtime: int) -> str:
+def _key(entries: Mapping[str, Entry], mtime: int, compressor: Compressor) -> str:
     """Name everything that the layer's bytes depend on."""
-    hasher = hashlib.sha256(f"{_FORMAT}\n{COMPRESSOR}\n{mtime}\n".encode())
+    hasher = hashlib.sha256(f"{_FORMAT}\n{compressor.identity}\n{mtime}\n".encode())
     for path in sorted(entries):
         entry = entries[path]
         # Two files with one slice become hard links, so the slice is part of the key.

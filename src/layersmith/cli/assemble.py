@@ -32,6 +32,15 @@ Push = Annotated[
     ),
 ]
 
+Compression = Annotated[
+    str,
+    typer.Option(
+        help="How the new layer is compressed: gzip, zstd or none, with or without :LEVEL. "
+        "Default: gzip:6.",
+        metavar="CODEC",
+    ),
+]
+
 
 @takes_recipe
 def assemble(
@@ -40,6 +49,7 @@ def assemble(
     network: RegistryOptions,
     output: Output = "",
     push: Push = None,
+    compression: Compression = "",
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,10 +72,12 @@ def assemble(
     from layersmith.cli import render
     from layersmith.cli.progress import shown
 
-    if output or push:
-        recipe = structs.replace(
-            recipe, output=output or recipe.output, push=tuple(push or recipe.push)
-        )
+    recipe = structs.replace(
+        recipe,
+        output=output or recipe.output,
+        push=tuple(push or recipe.push),
+        compression=compression or recipe.compression,
+    ).check()
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,

@@ -84,6 +84,7 @@ def _made(made: Made) -> dict[str, Any]:
         "layer": {
             "digest": made.layer.digest,
             "diff_id": made.layer.diff_id,
+            "mediaType": made.layer.media_type,
             "size": made.layer.size,
             "uncompressed": made.layer.uncompressed,
         },

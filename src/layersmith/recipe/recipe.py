@@ -16,6 +16,7 @@ import msgspec
 from layersmith.errors import LayersmithError, RecipeError, one_line
 from layersmith.oci.documents import Platform
 from layersmith.oci.reference import valid_registry
+from layersmith.rootfs.compressor import Compressor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cmd: tuple[str, ...] | None = None
     workdir: str | None = None
     allow_unresolved: tuple[str, ...] = ()
+    compression: str = ""
 
     def over(self, lower: Recipe) -> Recipe:
         """Return `lower` with what this recipe says laid over it."""
@@ -102,10 +104,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Return the user, monty by default; raises :class:`RecipeError`."""
         return User.parse(self.user or "monty:1000:1000")
 
+    def compressor(self) -> Compressor:
+        """Return what compresses the new layer; raises :class:`RecipeError`."""
+        return Compressor.parse(self.compression)
+
     def check(self) -> Recipe:
         """Return this recipe if its values are sound; raises :class:`RecipeError`."""
         self.chosen_platforms()
         self.chosen_user()
+        self.compressor()
         for name, value in self.env.items():
             if _ENV_NAME.fullmatch(name) is None:
                 raise RecipeError(f"{one_line(name, 60)!r} is no name of a variable")
@@ -129,7 +136,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 # An empty entrypoint or command is a wish, not an absence.
 _OPTIONAL: Final = frozenset({"entrypoint", "cmd", "workdir"})
-_REPLACED: Final = _OPTIONAL | {"target", "base", "builder", "platforms", "output", "push", "user"}
+_REPLACED: Final = _OPTIONAL | {
+    "target", "base", "builder", "platforms", "output", "push", "user", "compression",
+}  # fmt: skip
 
 
 def read_recipe(path: Path) -> Recipe:

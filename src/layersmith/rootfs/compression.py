@@ -1,11 +1,7 @@
-"""Layer compression, streaming both ways.
+"""Reading compressed layers (they are written by :mod:`layersmith.rootfs.compressor`).
 
-Reading: gzip (all members, trailer checked, only NULs may follow) through ISA-L,
-zstd (all frames) through zstandard; bounded pieces, and a cap on what may come out.
-
-Writing gzip: libdeflate on members of 1 MiB (docs/adr/0002). libdeflate gives the
-same bytes on every CPU, members keep memory bounded, and a stream of members is a
-gzip file (RFC 1952, 2.2), as eStargz layers have been for years.
+gzip (all members, trailer checked, only NULs may follow) through ISA-L, zstd (all
+frames) through zstandard; bounded pieces, and a cap on what may come out.
 """
 
 from __future__ import annotations
@@ -20,12 +16,8 @@ if TYPE_CHECKING:
 
     from layersmith.oci.content import Readable
 
-__all__ = ["COMPRESSOR", "PieceReader", "compress", "decompress"]
+__all__ = ["PieceReader", "decompress"]
 
-GZIP_LEVEL: Final = 6
-# Names the writer whose bytes a digest stands for; part of every key of such a digest.
-COMPRESSOR: Final = f"gzip:libdeflate:{GZIP_LEVEL}:members-1MiB"
-MEMBER: Final = 1 << 20
 _PIECE: Final = 1 << 20
 _INPUT: Final = 1 << 18
 # So much of a zstd stream inflates to 32 MiB at most: 4 bytes can stand for 128 KiB.
@@ -153,29 +145,3 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 _READERS: Final = {"gzip": _gunzip, "zstd": _unzstd, "none": _plain}
-
-
-def compress(chunks: Iterable[bytes], level: int = GZIP_LEVEL) -> Iterator[bytes]:
-    """Yield the gzip form of `chunks`, which may be cut anywhere, member by member."""
-    import deflate  # noqa: PLC0415
-
-    for block in _blocks(chunks):
-        yield bytes(deflate.gzip_compress(block, level))
-
-
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut `chunks` into blocks of exactly MEMBER bytes (the last, or only, may be shorter)."""
-    block = bytearray()
-    is_first = True
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while len(block) + len(view) >= MEMBER:
-            room = MEMBER - len(block)
-            block += view[:room]
-            yield bytes(block)
-            is_first = False
-            block.clear()
-            view = view[room:]
-        block += view
-    if block or is_first:
-        yield bytes(block)

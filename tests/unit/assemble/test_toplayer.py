@@ -13,6 +13,7 @@ from layersmith.assemble.toplayer import make_layer
 from layersmith.oci.content import NoProgress
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_LAYER
+from layersmith.rootfs.compressor import Compressor
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Slice, Special, Symlink
 from layersmith.rootfs.tree import Contents, MemoryContents, Root
 from layersmith.stores.cache import Cache
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from layersmith.assemble.outcome import TopLayer
 
+GZIP = Compressor()
 FILLED = entries({"usr/bin/x": b"content" * 100_000, "usr/lib/l": "../bin/x", "tmp/": None})
 
 
@@ -59,9 +61,14 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def make(
-    cache: Cache, listed: dict[str, Entry], mtime: int = 0, contents: Contents | None = None
+    cache: Cache,
+    listed: dict[str, Entry],
+    mtime: int = 0,
+    contents: Contents | None = None,
+    compressor: Compressor = GZIP,
 ) -> TopLayer:
-    return make_layer(listed, contents or MemoryContents(), mtime, cache, NoProgress(), "pack")
+    shelf = contents or MemoryContents()
+    return make_layer(listed, shelf, mtime, compressor, cache, NoProgress(), "pack")
 
 
 def test_the_layer_is_in_the_cache_as_both_digests_say(cache: Cache) -> None:
@@ -73,6 +80,31 @@ def test_the_layer_is_in_the_cache_as_both_digests_say(cache: Cache) -> None:
     assert described(stacked(tar)) == described(Root(tree(FILLED), MemoryContents()))
     assert made.layer.diff_id == made.diff_id
     assert made.layer.descriptor.media_type == f"{OCI_LAYER}+gzip"
+
+
+def test_every_codec_has_one_diff_id_and_a_type_of_its_own(cache: Cache) -> None:
+    made = [
+        make(cache, FILLED, compressor=Compressor.parse(codec))
+        for codec in ("gzip:6", "gzip:1", "zstd", "none")
+    ]
+    assert len({layer.diff_id for layer in made}) == 1
+    assert len({layer.digest for layer in made}) == len(made)
+    types = [layer.layer.descriptor.media_type for layer in made]
+    assert types == [f"{OCI_LAYER}+gzip", f"{OCI_LAYER}+gzip", f"{OCI_LAYER}+zstd", OCI_LAYER]
+    assert made[-1].digest == made[-1].diff_id
+    # The cache tells them apart.
+    assert make(cache, FILLED, compressor=Compressor.parse("zstd")) == made[2]
+    assert make(cache, FILLED) == made[0]
+
+
+def test_another_version_of_the_library_is_another_compressor(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = Reading()
+    make(cache, FILLED, contents=contents)
+    monkeypatch.setattr("deflate.__version__", "99")
+    make(cache, FILLED, contents=contents)
+    assert contents.asked == 2
 
 
 def test_the_same_entries_are_packed_once(cache: Cache) -> None:
@@ -151,7 +183,7 @@ def test_names_of_any_bytes_are_packed(cache: Cache) -> None:
 
 def test_progress_counts_every_byte_of_the_tar(cache: Cache) -> None:
     told = Told()
-    made = make_layer(FILLED, MemoryContents(), 0, cache, told, "pack")
+    made = make_layer(FILLED, MemoryContents(), 0, GZIP, cache, told, "pack")
     assert told.done == made.uncompressed
 
 

@@ -26,6 +26,7 @@ exclude = ["**/x"]
 entrypoint = ["python", "-m", "app"]
 cmd = []
 workdir = "/app"
+compression = "zstd:3"
 allow-unresolved = ["libtk*"]
 
 [mirrors]
@@ -67,6 +68,7 @@ def test_a_file_says_everything_that_the_command_line_can(tmp_path: Path) -> Non
         entrypoint=("python", "-m", "app"),
         cmd=(),
         workdir="/app",
+        compression="zstd:3",
         allow_unresolved=("libtk*",),
     )
 
@@ -94,6 +96,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ('env = {A = "x\\u0000"}', "", "NUL"),
         ('workdir = "app"', "", "is not absolute"),
         ('user = "root"', "", "is not a user"),
+        ('compression = "xz"', "", "is no compression"),
         ('platforms = ["amd64"]', "", "is not a platform"),
         ('plain-http = ["http://h"]', "", "is not a host"),
     ],
@@ -145,6 +148,8 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ({"cmd": ()}, {"cmd": ("x",)}, {"cmd": ("x",)}),
         ({"workdir": "/a"}, {"workdir": "/b"}, {"workdir": "/b"}),
         ({"user": "nonroot"}, {"user": ""}, {"user": "nonroot"}),
+        ({"compression": "none"}, {"compression": "zstd"}, {"compression": "zstd"}),
+        ({"compression": "none"}, {}, {"compression": "none"}),
     ],
 )
 def test_the_command_line_wins(
