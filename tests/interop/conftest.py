@@ -49,11 +49,15 @@ class Result:
 
 
 def layersmith(
-    *arguments: str, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    stdin: str = "",
 ) -> Result:
     """Run the program as a user would, and return what it said."""
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "layersmith", *arguments],
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -15,6 +14,7 @@ import requests
 from fixtures import build, registry, tools
 from tests.interop.conftest import TARGET, Assembled, layersmith
 from tests.interop.peers import need
+from tests.interop.registries import answered
 
 pytestmark = pytest.mark.interop
 
@@ -82,17 +82,6 @@ def test_base_layers_are_the_bases_own(assembled: Assembled, images: build.Fixtu
         assert mine["history"][: len(theirs["history"])] == theirs["history"]
         assert mine["rootfs"]["diff_ids"][:-1] == theirs["rootfs"]["diff_ids"]
         assert len(mine["history"]) == len(theirs["history"]) + 1
-
-
-_LINE = re.compile(
-    r"http\.request\.method=(\w+) .*http\.request\.uri=\"?([^\" ]+)\"? .*status=(\d+)"
-)
-
-
-def answered(log: str) -> list[tuple[str, str, int]]:
-    """Return method, path and status of every request, in the order of the answers."""
-    found = (_LINE.search(line) for line in log.splitlines())
-    return [(m[1], m[2], int(m[3])) for m in found if m]
 
 
 def test_base_blobs_are_mounted_and_tags_come_last(
