@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
-from tests.build.tar import archive, file
+from tests.build.tar import archive, directory, file
 
 from layersmith.stores.layout import Layout
 
@@ -55,7 +55,8 @@ def image(path: Path) -> Descriptor:
     layout = Layout(path)
     children = []
     for platform in (AMD64, ARM64):
-        tar = archive(file("hello", program(platform.architecture), mode=0o755))
+        places = [directory(name) for name in ("dev", "proc", "tmp")]  # for who runs it
+        tar = archive(*places, file("hello", program(platform.architecture), mode=0o755))
         made = Made([tar], platform, runtime={"Entrypoint": ["/hello"], "User": "65532:65532"})
         children.append(for_platform(made.put(layout), platform))
     top = put_index(layout, children)
