@@ -39,7 +39,12 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "size": plan.size,
         "user": plan.user.config,
         "files": [
-            {"path": f"/{path}", "size": _size(plan, path), "reason": reason}
+            {
+                "path": f"/{path}",
+                "size": _size(plan, path),
+                "reason": reason,
+                "package": _package(plan, path),
+            }
             for path, reason in sorted(plan.reasons.items())
         ],
         "libraries": [
@@ -63,6 +68,11 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "same_in_base": [f"/{path}" for path in plan.provided],
         **decisions_json(*undone(plan)),
     }
+
+
+def _package(plan: Plan, path: str) -> str | None:
+    package = plan.owners.get(path)
+    return f"{package.name} {package.version}" if package else None
 
 
 def _size(plan: Plan, path: str) -> int:
@@ -99,6 +109,11 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     for shipped in plan.closure.shipped:
         wanted_by = tuple(reason.wanted_by for reason in shipped.reasons)
         yield f"    {shipped.reasons[0].soname:<22} /{shipped.path}  for {_few(wanted_by)}"
+    yield "  packages recorded"
+    packages = {package.name: package for package in plan.owners.values()}
+    for package in sorted(packages.values(), key=lambda package: package.name):
+        files = sum(owner.name == package.name for owner in plan.owners.values())
+        yield f"    {package.name:<22} {package.version:<22} {files:>3} files"
     yield "  libraries that the base has"
     for item in plan.closure.provided:
         yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"

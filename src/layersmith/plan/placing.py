@@ -22,13 +22,15 @@ class Placing:
     """The layer while it is being put together over `base`.
 
     `entries` are canonical paths of the base's tree, so no entry is written through a
-    symbolic link; `reasons` says of each file why it is there.
+    symbolic link; `reasons` says of each file why it is there, and `origins` where in the
+    builder it comes from, if it does.
     """
 
     base: Root
     builder: Root
     entries: dict[str, Entry] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     provided: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
@@ -57,6 +59,7 @@ class Placing:
         if before is not None and not _same(before, entry, where):
             raise RecipeError(f"two different files of the builder become {where!r} on the base")
         self.put(where, _with_meta(entry, _owned(entry.meta)), reason)
+        self.origins[where] = path
 
     def put(self, path: str, entry: Entry, reason: str) -> None:
         """Add an entry of our own at a path of the base, with its parents."""
@@ -100,6 +103,7 @@ class Placing:
                 return
             for path in broken:
                 del self.entries[path], self.reasons[path]
+                self.origins.pop(path, None)
             self.dangling += broken
 
     def final(self) -> Tree:

@@ -15,6 +15,7 @@ from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldcache import write_cache
 from layersmith.analysis.ldconf import conf_for
 from layersmith.errors import ClosureError, RecipeError
+from layersmith.plan.packages import record_packages
 from layersmith.plan.placing import Placing
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
 from layersmith.plan.selection import LeftOut, Selection, select_files
@@ -26,6 +27,7 @@ from layersmith.rootfs.tree import Root, glob_pattern
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from layersmith.analysis.dpkg import Package
     from layersmith.analysis.objects import Objects
     from layersmith.oci.image import Image
     from layersmith.plan.users import PlannedUser
@@ -66,6 +68,7 @@ class Plan:
     unresolved: tuple[Unresolved, ...]
     user: PlannedUser
     unmatched: frozenset[str]
+    owners: Mapping[str, Package]
 
     @property
     def size(self) -> int:
@@ -99,6 +102,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     hit = set(_take_data(placing, needs, builder, recipe.exclude))
     _keep_site_packages(placing, selection.chosen)
     placing.drop_dangling()
+    owners = record_packages(placing, recipe.exclude)
     user = plan_user(base, recipe.chosen_user())
     for path, entry in user.entries.items():
         placing.put(path, entry, "the user")
@@ -120,6 +124,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
         unresolved,
         user,
         selection.unmatched - {f"--exclude {glob}" for glob in hit},
+        owners,
     )
 
 
