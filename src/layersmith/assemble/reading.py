@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
+    from layersmith.oci.digest import Digest
+    from layersmith.oci.image import Layer
+    from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
 __all__ = ["LayerReader", "Wanted", "epoch_of"]
@@ -38,14 +41,15 @@ class LayerReader:
 
     def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
         """Return the file systems of images."""
-        tasks = [
-            (input_.source, layer, keep) for input_, image, keep in wanted for layer in image.layers
-        ]
+        tasks: dict[Digest, tuple[CachedSource, Layer, bool]] = {}
+        # A layer of both is read once, and kept if one of them wants it kept.
+        for input_, image, keep in sorted(wanted, key=lambda each: each[2]):
+            tasks |= {layer.diff_id: (input_.source, layer, keep) for layer in image.layers}
         # The largest first: the last layer to end decides how long all of them take.
-        tasks.sort(key=lambda task: -task[1].descriptor.size)
+        largest = sorted(tasks.values(), key=lambda task: -task[1].descriptor.size)
         futures = {
             layer.diff_id: self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
-            for source, layer, keep in tasks
+            for source, layer, keep in largest
         }
         return [
             Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)

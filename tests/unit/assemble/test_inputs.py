@@ -99,6 +99,22 @@ def test_blobs_are_kept_only_where_they_are_pushed(memory: Memory, cache: Cache)
     store.close()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_layer_of_both_is_fetched_once_and_kept(
+    memory: Memory, cache: Cache, *, turned: bool
+) -> None:
+    made = loaded(memory, cache, Made((LOWER,)))
+    image = made.image(AMD64)
+    memory.log.clear()
+    store = LayerStore(cache, NoProgress())
+    wanted = [(made, image, True), (made, image, False)]
+    with ThreadPoolExecutor(2) as pool:
+        LayerReader(store, pool).roots(wanted[::-1] if turned else wanted)
+    assert memory.asked("open") == [image.layers[0].descriptor.digest]
+    assert cache.has(image.layers[0].descriptor)
+    store.close()
+
+
 def test_a_layer_that_is_there_twice_is_read(memory: Memory, cache: Cache) -> None:
     twice = loaded(memory, cache, Made((LOWER, UPPER, LOWER)))
     store = LayerStore(cache, NoProgress())
