@@ -67,7 +67,7 @@ def archive(folder: Path, kind: type[OciArchive] = OciArchive) -> Iterator[Place
     repository = kind(folder / "new" / "images.tar")
 
     def damage(wanted: Descriptor, data: bytes) -> None:
-        repository._waiting._made().joinpath(wanted.digest.encoded).write_bytes(data)
+        repository._waiting.folder.joinpath(wanted.digest.encoded).write_bytes(data)
 
     yield Place(repository, damage)
 

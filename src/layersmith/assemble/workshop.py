@@ -26,8 +26,8 @@ class Workshop:
     """Cache, layers, registries, a crew and a stopwatch; use it as a context manager."""
 
     def __init__(self, cache: Path, options: RegistryOptions, progress: Progress) -> None:
-        self.cache = Cache(cache)
         self.crew = Crew(progress)
+        self.cache = Cache(cache, self.crew)
         self.layers = LayerStore(self.cache, self.crew)
         self.registries = Registries(options, self.crew)
         self.timings: dict[str, float] = {}

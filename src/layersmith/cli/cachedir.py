@@ -26,7 +26,9 @@ def cache_path(given: Path | None) -> Path:
 @contextmanager
 def cache_directory(given: Path | None) -> Iterator[Path]:
     """Give the cache to use: a temporary one, with a warning, where it cannot be written."""
-    from tempfile import TemporaryDirectory, TemporaryFile
+    from tempfile import TemporaryFile, gettempdir
+
+    from layersmith.stores.locks import scratch
 
     path = cache_path(given)
     try:
@@ -39,5 +41,5 @@ def cache_directory(given: Path | None) -> Iterator[Path]:
     else:
         yield path
         return
-    with TemporaryDirectory(prefix="layersmith-", ignore_cleanup_errors=True) as temporary:
-        yield Path(temporary)
+    with scratch(Path(gettempdir()), "layersmith-cache-") as temporary:
+        yield temporary

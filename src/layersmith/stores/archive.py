@@ -8,11 +8,9 @@ until the first tag; then the archive appears whole, in place of one that was th
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import weakref
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -23,12 +21,14 @@ from layersmith.oci.documents import Descriptor
 from layersmith.rootfs.entries import Directory, File, Meta, Slice
 from layersmith.rootfs.pack import pack
 from layersmith.stores.files import appearing, disk_errors
+from layersmith.stores.locks import NEW, scratch
 from layersmith.stores.refnames import LAYOUT_VERSION, RefNames
 from layersmith.stores.tarball import Tarball, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import FileIO
+    from pathlib import Path
 
     from layersmith.oci.reference import Reference
     from layersmith.rootfs.entries import Entry
@@ -104,7 +104,7 @@ class OciArchive:
         names = self._names.tagged(name, descriptor)
         with disk_errors(f"writing {self.name}"):
             members = self._members(names)
-            with appearing(self._path, durable=True) as file:
+            with appearing(self._path, durable=True, beside=self._waiting.folder) as file:
                 for chunk in pack(members, _Contents(self), 0):
                     file.write(chunk)
         self._names = names
@@ -182,12 +182,31 @@ class _Contents:
 
 
 class _Waiting:
-    """Blobs in a directory beside the archive, until it is written or given up."""
+    """Blobs in a directory beside the archive, until it is written or given up.
+
+    Its name tells the archive, and it is locked while this process lives: the next run
+    that writes the same archive removes what a killed one left.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._lock = Lock()
+        self._stack = ExitStack()
         self._folder: Path | None = None
+        self._parents: list[Path] = []
+        weakref.finalize(self, self._stack.close)
+
+    @property
+    def folder(self) -> Path:
+        """The directory, made when it is needed first; raises :class:`OSError`."""
+        with self._lock:
+            if self._folder is None:
+                self._parents += [path for path in self._path.parents if not path.exists()]
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                name = Digest.of(os.fsencode(self._path.name)).encoded[:12]
+                beside = scratch(self._path.parent, f"{NEW}{name}-")
+                self._folder = self._stack.enter_context(beside)
+            return self._folder
 
     def open(self, digest: Digest) -> FileIO | None:
         """Open a blob that waits; None if it does not."""
@@ -199,20 +218,15 @@ class _Waiting:
             return None
 
     def put(self, digest: Digest, stream: Readable) -> None:
-        with appearing(self._made() / digest.encoded) as file:
+        with appearing(self.folder / digest.encoded) as file:
             while data := stream.read(CHUNK):
                 file.write(data)
 
     def clear(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-    def _made(self) -> Path:
-        """Return the directory: on the archive's disk, before its own directory is made."""
-        with self._lock:
-            if self._folder is None:
-                near = next(parent for parent in self._path.parents if parent.exists())
-                self._folder = Path(tempfile.mkdtemp(prefix=".new-", dir=near))
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            return self._folder
+        """Remove it, and directories that were made for an archive that never came."""
+        self._stack.close()
+        self._folder = None
+        for folder in self._parents:
+            with suppress(OSError):
+                folder.rmdir()
+        self._parents.clear()

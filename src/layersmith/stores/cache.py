@@ -5,9 +5,11 @@
     <root>/v1/blobs/sha256/<hex>     blobs, manifests, configs as they came
     <root>/v1/layers/<diff_id hex>/  tar: an uncompressed layer; index: its changes
     <root>/v1/memo/<hex>             small answers by the digest of their question
+    <root>/v1/turns/                 locks of what is being fetched just now
 
 Nothing in it is trusted for being there. Files appear by rename, so any number of
-processes can share it without locks; a file that rotted is dropped and fetched again.
+processes can share it; they take turns to fetch what all of them want, but nothing
+depends on that. A file that rotted is dropped and fetched again.
 Nothing is synced to the disk: after a power cut a torn file is found when it is read.
 """
 
@@ -20,14 +22,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import VerificationError
-from layersmith.oci.content import CHUNK, Readable, Source, VerifiedReader, twice
+from layersmith.oci.content import CHUNK, NoProgress, Readable, Source, VerifiedReader, twice
 from layersmith.oci.digest import Digest
 from layersmith.stores.files import OpenFile, appearing, disk_errors
+from layersmith.stores.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from layersmith.oci.content import Progress
     from layersmith.oci.documents import Descriptor
     from layersmith.stores.files import Appearing
 
@@ -53,8 +57,9 @@ class Cache:
     Raises :class:`OutputError` where the directory cannot be written.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, progress: Progress | None = None) -> None:
         self._root = root / _VERSION
+        self.turns = Turns(self._root / "turns", progress or NoProgress())
         self._held: dict[Digest, OpenFile] = {}
 
     @property
@@ -88,6 +93,7 @@ class Cache:
     def sound(self, descriptor: Descriptor) -> OpenFile | None:
         """Return the blob, open, if it is there and verifies; a damaged one is dropped."""
         path = self.blob_path(descriptor.digest)
+        file = None
         try:
             file = OpenFile.at(path)
             reader = VerifiedReader(file.whole(), descriptor, "the cache")
@@ -96,7 +102,8 @@ class Cache:
         except OSError:
             return None
         except VerificationError:
-            self.drop(path)
+            if file is not None and file.has_name(path):  # not another's, just mended
+                self.drop(path)
             return None
         touch(path)
         return file
@@ -112,12 +119,17 @@ class Cache:
             self._held[descriptor.digest] = file
         return file is not None
 
-    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Keep a blob; `chunks` must have been verified by whom they came from."""
+    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> OpenFile:
+        """Keep a blob; `chunks` must have been verified by whom they came from.
+
+        Returns it open: it can be read even if another process prunes the cache.
+        """
         path = self.blob_path(descriptor.digest)
         with disk_errors(f"writing the cache {path}"), appearing(path) as file:
             for chunk in chunks:
                 file.write(chunk)
+                self.turns.alive()
+            return file.reopened()
 
     @contextmanager
     def new_file(self, path: Path) -> Iterator[Appearing]:
@@ -205,18 +217,15 @@ class CachedSource:
         """Open from the cache, or fetch into it first; verified either way."""
         file = self._cache.sound(descriptor)
         if file is None:
-            twice(lambda: self._fetch(descriptor))
-            with suppress(OSError):
-                file = OpenFile.at(self._cache.blob_path(descriptor.digest))
-        if file is None:  # somebody prunes the cache as fast as we fill it
-            with self._source.open(descriptor) as stream:
-                yield stream
-            return
+            name = f"blob-{descriptor.digest.encoded}"
+            with self._cache.turns.taken(name, descriptor.size):
+                # Another process may have fetched it while this one waited.
+                file = self._cache.sound(descriptor) or twice(lambda: self._fetch(descriptor))
         yield VerifiedReader(file.whole(), descriptor, f"the cache of {self.name}")
 
-    def _fetch(self, descriptor: Descriptor) -> None:
+    def _fetch(self, descriptor: Descriptor) -> OpenFile:
         with self._source.open(descriptor) as stream:
-            self._cache.put(descriptor, iter(lambda: stream.read(CHUNK), b""))
+            return self._cache.put(descriptor, iter(lambda: stream.read(CHUNK), b""))
 
     @contextmanager
     def stream(self, descriptor: Descriptor) -> Iterator[Readable]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from layersmith.errors import OutputError
+from layersmith.stores.locks import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Appearing", "OpenFile", "Section", "appearing", "disk_errors"]
 
-_TRIES: Final = 10
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or point elsewhere",
     errno.EDQUOT: "the quota is used up: free some space, or point elsewhere",
@@ -56,6 +55,13 @@ class OpenFile:
         """Open `path` for reading; raises :class:`OSError`."""
         # Not to wait for somebody at the other end of a named pipe.
         return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+
+    def has_name(self, path: Path) -> bool:
+        """Tell whether this is still the file of that name."""
+        try:
+            return os.path.samestat(self.status, path.stat())
+        except OSError:
+            return False
 
     def pread(self, size: int, offset: int) -> bytes:
         """Read up to `size` bytes at `offset`, whoever else reads."""
@@ -102,14 +108,17 @@ class Appearing:
 
 
 @contextmanager
-def appearing(path: Path, *, durable: bool = False, mode: int = 0o644) -> Iterator[Appearing]:
+def appearing(
+    path: Path, *, durable: bool = False, mode: int = 0o644, beside: Path | None = None
+) -> Iterator[Appearing]:
     """Write a file beside `path`, and rename it there when the block ends well.
 
-    The block may still change the name, within the directory. With `durable` the bytes
-    are on the disk before the name is. Whatever happens, no partial file keeps the
-    final name, and on an error none is left at all.
+    It waits in the directory `beside` if one is given, of the same file system. The block
+    may still change the name, within the directory. With `durable` the bytes are on the
+    disk before the name is. Whatever happens, no partial file has the final name; on an
+    error none is left at all, and what a kill leaves is known by its lock.
     """
-    handle, temporary = _new_in(path.parent)
+    handle, name = temporary(beside or path.parent)
     try:
         with os.fdopen(handle, "wb", buffering=0) as file:
             new = Appearing(file, path)
@@ -117,22 +126,14 @@ def appearing(path: Path, *, durable: bool = False, mode: int = 0o644) -> Iterat
             os.fchmod(handle, mode)
             if durable:
                 os.fsync(handle)
-        os.replace(temporary, new.path)  # noqa: PTH105 - the name is a string already
+            # Renamed while it is open and so locked: nobody takes it for left behind.
+            os.replace(name, new.path)  # noqa: PTH105 - the name is a string already
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
+            os.unlink(name)  # noqa: PTH108
         raise
     if durable:
         _sync_directory(path.parent)
-
-
-def _new_in(folder: Path) -> tuple[int, str]:
-    for _ in range(_TRIES):
-        folder.mkdir(parents=True, exist_ok=True)
-        # Who prunes a cache removes empty directories, perhaps just now this one.
-        with contextlib.suppress(FileNotFoundError):
-            return tempfile.mkstemp(prefix=".new-", dir=folder)
-    return tempfile.mkstemp(prefix=".new-", dir=folder)
 
 
 def _sync_directory(path: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import Cache, CachedSource
     from layersmith.stores.files import Appearing
 
-__all__ = ["CacheDamagedError", "LayerStore", "digest_of"]
+__all__ = ["CacheDamagedError", "LayerStore", "blob_key", "digest_of"]
 
 _PIECE: Final = 1 << 20
 _TRIES: Final = 5
@@ -57,11 +57,17 @@ class LayerStore:
         With `keep_blob` the compressed blob stays in the cache too, to be pushed.
         Raises :class:`DigestMismatch` where the tar is not the config's diff_id.
         """
-        known = self._index(layer.diff_id)
-        if known is not None and self._cache.recall(_blob_key(layer)) is not None:
+        known = self._known(layer)
+        if known is not None:
             return known
-        with intention(f"reading layer {layer.descriptor.digest} of {source.name}"):
-            return twice(lambda: self._fetch(source, layer, keep_blob))
+        name, size = f"layer-{layer.diff_id.encoded}", layer.descriptor.size
+        with (
+            intention(f"reading layer {layer.descriptor.digest} of {source.name}"),
+            self._cache.turns.taken(name, size),
+        ):
+            # Another process may have read it while this one waited.
+            known = self._known(layer)
+            return twice(lambda: self._fetch(source, layer, keep_blob)) if known is None else known
 
     def read(self, file: File) -> bytes:
         """Return all bytes of `file`, verified."""
@@ -84,7 +90,8 @@ class LayerStore:
                 break
             yield piece
         if hasher.digest() != content.sha256:
-            raise self._damaged(content.layer, tar)
+            self._drop(content.layer, tar)
+            raise _damaged(content.layer)
         yield piece
 
     def mend(self, source: CachedSource, layer: Layer, *, keep_blob: bool) -> None:
@@ -94,50 +101,43 @@ class LayerStore:
         """
         path = self._cache.layer_path(layer.diff_id, "tar")
         with self._mending:
-            try:
-                is_whole = digest_of(OpenFile.at(path), layer.diff_id.algorithm) == layer.diff_id
-            except OSError:
-                is_whole = False
-            if not is_whole:
-                self.drop(layer.diff_id)
+            with suppress(OSError):
+                tar = OpenFile.at(path)
+                if not _is(tar, layer.diff_id):
+                    self._drop(layer.diff_id, tar)
             for _ in range(_TRIES):
                 self.changes(source, layer, keep_blob=keep_blob)
                 with suppress(CacheDamagedError):
                     self._open(layer.diff_id)
                     return
 
-    def drop(self, diff_id: Digest) -> None:
-        """Forget a layer; who reads it still can."""
-        with self._lock:
-            self._files.pop(diff_id, None)
-        for part in ("index", "tar"):
-            self._cache.drop(self._cache.layer_path(diff_id, part))
-
     def close(self) -> None:
         """Close the files."""
         with self._lock:
             self._files.clear()
 
-    def _damaged(self, diff_id: str, found: OpenFile | None) -> CacheDamagedError:
+    def _drop(self, diff_id: str, found: OpenFile) -> None:
+        """Forget the tar that was found damaged; one that took its place meanwhile stays."""
         with self._lock:
-            is_known = self._files.get(diff_id) is found
-        if is_known:  # or else another thread has mended it already
-            self.drop(Digest(diff_id))
-        return CacheDamagedError(
-            f"the cached layer {diff_id} is damaged; it was dropped",
-            hint="run the command again to fetch it anew",
-        )
+            if self._files.get(diff_id) is found:
+                del self._files[diff_id]
+        index, tar = (self._cache.layer_path(Digest(diff_id), part) for part in ("index", "tar"))
+        if found.has_name(tar):
+            self._cache.drop(index)
+            self._cache.drop(tar)
 
     def _open(self, diff_id: str) -> OpenFile:
         with self._lock:
             file = self._files.get(diff_id)
-            if file is not None:
-                return file
+        if file is not None:
+            return file
         path = self._cache.layer_path(Digest(diff_id), "tar")
         with disk_errors(f"reading the cache {path}"), suppress(FileNotFoundError):
-            file = OpenFile.at(path)
-        if file is None:  # somebody pruned it since its index was read
-            raise self._damaged(diff_id, None)
+            return self._hold(diff_id, OpenFile.at(path))
+        raise _damaged(diff_id)  # somebody pruned it
+
+    def _hold(self, diff_id: str, file: OpenFile) -> OpenFile:
+        """Keep a tar open, so that who prunes the cache is not in the way."""
         with self._lock:
             return self._files.setdefault(diff_id, file)
 
@@ -155,6 +155,7 @@ class LayerStore:
             nonlocal size
             for piece in decompress(stream, layer.compression, layer.descriptor.size):
                 self._progress.advance("inflate", len(piece), 0)
+                self._cache.turns.alive()
                 hasher.update(piece)
                 file.write(piece)
                 size += len(piece)
@@ -174,28 +175,48 @@ class LayerStore:
             got = Digest.of_hasher(hasher, layer.diff_id.algorithm)
             if got != layer.diff_id:
                 raise DigestMismatch("the uncompressed layer", expected=layer.diff_id, got=got)
+            tar = file.reopened()
         self._remember(layer.diff_id, size, changes)
+        with self._lock:
+            self._files[layer.diff_id] = tar
         # That this blob is that tar has been seen now; a manifest may claim it of another.
-        self._cache.remember(_blob_key(layer), b"")
+        self._cache.remember(blob_key(layer), b"")
         return changes
 
     def _remember(self, diff_id: Digest, size: int, changes: list[Change]) -> None:
         with self._cache.new_file(self._cache.layer_path(diff_id, "index")) as file:
             file.write(pack_index(size, changes))
 
+    def _known(self, layer: Layer) -> list[Change] | None:
+        """Return the changes of a layer whose blob and tar have been seen to belong together."""
+        known = self._index(layer.diff_id)
+        if known is None or self._cache.recall(blob_key(layer)) is None:
+            return None
+        return known
+
     def _index(self, diff_id: Digest) -> list[Change] | None:
         """Return the changes that the index holds, if index and tar are whole."""
+        tar, index = (self._cache.layer_path(diff_id, part) for part in ("tar", "index"))
         with suppress(OSError):
-            found = unpack_index(self._cache.layer_path(diff_id, "index").read_bytes(), diff_id)
-            tar = self._cache.layer_path(diff_id, "tar")
-            if found and tar.stat().st_size == found[0]:
+            found = unpack_index(index.read_bytes(), diff_id)
+            file = OpenFile.at(tar)
+            if found and file.status.st_size == found[0]:
+                self._hold(diff_id, file)
                 touch(tar)
-                touch(self._cache.layer_path(diff_id, "index"))
+                touch(index)
                 return found[1]
         return None
 
 
-def _blob_key(layer: Layer) -> str:
+def _damaged(diff_id: str) -> CacheDamagedError:
+    return CacheDamagedError(
+        f"the cached layer {diff_id} is damaged; it was dropped",
+        hint="run the command again to fetch it anew",
+    )
+
+
+def blob_key(layer: Layer) -> str:
+    """Return the question whether a layer's blob is its tar; nothing is the answer."""
     return f"blob {layer.descriptor.digest} {layer.compression} is {layer.diff_id}"
 
 
@@ -205,6 +226,12 @@ def digest_of(file: OpenFile, algorithm: str) -> Digest:
     while data := stream.read(_PIECE):
         hasher.update(data)
     return Digest.of_hasher(hasher, algorithm)
+
+
+def _is(file: OpenFile, digest: Digest) -> bool:
+    with suppress(OSError):
+        return digest_of(file, digest.algorithm) == digest
+    return False
 
 
 def _drain(stream: Readable) -> None:

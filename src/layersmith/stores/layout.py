@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import NotFound, OutputError
 from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
 from layersmith.stores.files import appearing, disk_errors
+from layersmith.stores.locks import sweep, try_lock
 from layersmith.stores.refnames import LAYOUT_VERSION, REF_NAME, RefNames
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REF_NAME", "Layout"]
 
+_PATIENCE: Final = 60  # seconds
+
 
 class Layout:
     """One layout directory; tags are its ``org.opencontainers.image.ref.name``s."""
@@ -31,6 +35,8 @@ class Layout:
         self._index = path / "index.json"
         self._untagged: list[Path] = []
         self._is_new = not path.exists()
+        self._is_swept = False
+        self._sweeping = Lock()
 
     @property
     def name(self) -> str:
@@ -81,6 +87,7 @@ class Layout:
     def put(self, descriptor: Descriptor, opener: Opener) -> None:
         """Store a blob; it appears whole, verified and on the disk."""
         path = self._blob(descriptor.digest)
+        self._sweep()
         with opener() as stream, disk_errors(f"writing {path}"):
             reader = VerifiedReader(stream, descriptor, f"writing {self.name}")
             with appearing(path, durable=True) as file:
@@ -90,6 +97,7 @@ class Layout:
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a manifest; the rest of the index stays."""
+        self._sweep()
         with disk_errors(f"writing {self.name}"):
             self._path.mkdir(parents=True, exist_ok=True)
             with _locked(self._path):
@@ -121,6 +129,14 @@ class Layout:
             with suppress(OSError):
                 os.rmdir(folder)  # noqa: PTH106 - os.walk gives strings
 
+    def _sweep(self) -> None:
+        """Remove, before the first file is written, what killed processes left behind."""
+        with self._sweeping:
+            if not self._is_swept:
+                for folder in (self._path, *self._path.glob("blobs/*/")):
+                    sweep(folder)
+                self._is_swept = True
+
     def _blob(self, digest: Digest) -> Path:
         return self._path / "blobs" / digest.algorithm / digest.encoded
 
@@ -139,10 +155,22 @@ class Layout:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time change the index; the kernel frees the lock of the dead."""
+    """Let one process at a time change the index; the kernel frees the lock of the dead.
+
+    Raises :class:`OutputError` where another process keeps it for longer than any change
+    of an index takes.
+    """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _PATIENCE
+        while try_lock(handle) is False:
+            if time.monotonic() > deadline:
+                raise OutputError(
+                    f"writing oci:{directory}: another process has had it locked for "
+                    f"{_PATIENCE} seconds",
+                    hint="is one stopped or stuck? end it and run again",
+                )
+            time.sleep(0.05)
         yield
     finally:
         os.close(handle)

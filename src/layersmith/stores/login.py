@@ -24,6 +24,7 @@ from layersmith.stores.auth_files import (
 )
 from layersmith.stores.files import appearing, disk_errors
 from layersmith.stores.helpers import erase_by_helper, server_name, store_by_helper
+from layersmith.stores.locks import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,5 +112,6 @@ def _write(file: AuthFile, auths: Mapping[str, Any]) -> None:
     with disk_errors(f"writing {path}"):
         if not path.parent.exists():
             path.parent.mkdir(parents=True, mode=0o700)
+        sweep(path.parent)  # a killed login may have left a file, with a password in it
         with appearing(path, durable=True, mode=0o600) as new:
             new.write(text.encode())

@@ -1,13 +1,12 @@
 """Looking after a cache: what is in it, whether it is whole, and what can go.
 
-Nothing is locked. A file that is removed while another process reads it stays readable
-to that process; one that it has not opened yet is fetched again. Files that a killed
-process left behind (``.new-*``) are removed when nobody can be writing them any more.
+A file that is removed while another process reads it stays readable to that process; one
+that it has not opened yet is fetched again. What a killed process left behind (``.new-*``,
+half a layer, a lock) is removed; it is known by nobody holding its lock.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from layersmith.stores.cache import memo_value
 from layersmith.stores.files import OpenFile, disk_errors
 from layersmith.stores.index import unpack_index
 from layersmith.stores.layers import digest_of
+from layersmith.stores.locks import NEW, clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,8 @@ def items(cache: Cache) -> list[Item]:
     meanwhile is left out.
     """
     with disk_errors(f"reading the cache {cache.root}"):
-        found = [*_blobs(cache.root), *_layers(cache.root), *_memos(cache.root)]
+        root = cache.root
+        found = [*_blobs(root), *_layers(root), *_memos(root), *_turns(root)]
     return sorted(found, key=lambda item: (item.used, item.name))
 
 
@@ -67,26 +68,33 @@ def prune(cache: Cache, max_size: int) -> list[Item]:
     total = sum(item.size for item in found)
     gone = []
     for item in sorted(found, key=lambda item: item.kind != "leftover"):
-        if _is_abandoned(item) or (item.kind != "leftover" and total > max_size):
+        if item.kind == "leftover":
+            if not _cleared(cache, item):
+                continue
+        elif total > max_size:
             _remove(cache, item)
-            gone.append(item)
-            total -= item.size
+        else:
+            break
+        gone.append(item)
+        total -= item.size
+    _remove_empty(cache)
     return gone
 
 
 def verify(cache: Cache) -> Iterator[tuple[Item, str]]:
     """Check every byte; yield each thing with what is wrong with it, or nothing.
 
-    What is damaged is removed, and old leftovers are.
+    What is damaged is removed, and what was left behind is.
     """
     for item in items(cache):
         if item.kind == "leftover":
-            fault = "left behind" if _is_abandoned(item) else ""
-        else:
-            fault = _fault(item)
+            yield item, "left behind" if _cleared(cache, item) else ""
+            continue
+        fault = _fault(item)
         if fault:
             _remove(cache, item)
         yield item, fault
+    _remove_empty(cache)
 
 
 def _blobs(root: Path) -> Iterator[Item]:
@@ -111,6 +119,11 @@ def _memos(root: Path) -> Iterator[Item]:
         yield from _item("memo", path.name, path)
 
 
+def _turns(root: Path) -> Iterator[Item]:
+    for path in _entries(root / "turns"):
+        yield from _item("leftover", path.name, path)
+
+
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
@@ -121,7 +134,7 @@ def _entries(folder: Path) -> list[Path]:
 def _item(kind: str, name: str, *paths: Path) -> Iterator[Item]:
     with suppress(FileNotFoundError):
         states = [path.stat() for path in paths]
-        if paths[0].name.startswith(".new-"):
+        if paths[0].name.startswith(NEW):
             kind, name = "leftover", paths[0].name
         size = sum(state.st_size for state in states)
         yield Item(kind, name, paths, size, max(state.st_mtime for state in states))
@@ -131,13 +144,25 @@ def _remove(cache: Cache, item: Item) -> None:
     # An index without its tar is nothing; a tar without its index is waste.
     for path in sorted(item.paths, key=lambda path: path.name):
         cache.drop(path)
-    if item.paths[0].name in ("index", "tar"):
-        with suppress(OSError):  # not empty: another process is writing it anew
-            os.rmdir(item.paths[0].parent)  # noqa: PTH106
 
 
-def _is_abandoned(item: Item) -> bool:
-    return item.kind == "leftover" and time.time() - item.used > _DAY
+def _remove_empty(cache: Cache) -> None:
+    for folder in _entries(cache.root / "layers"):
+        with suppress(OSError):  # not empty, as nearly all are
+            folder.rmdir()
+
+
+def _cleared(cache: Cache, item: Item) -> bool:
+    """Remove what was left behind, unless who made it may be alive; tell whether."""
+    first = item.paths[0]
+    if first.name not in ("index", "tar"):
+        return clear(first)
+    with cache.turns.free(f"layer-{first.parent.name}") as is_free:
+        is_dead = time.time() - item.used > _DAY if is_free is None else is_free
+        if not is_dead or len(_entries(first.parent)) != 1:  # or it has become whole
+            return False
+        _remove(cache, item)
+        return True
 
 
 def _fault(item: Item) -> str:

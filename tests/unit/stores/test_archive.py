@@ -96,10 +96,10 @@ def test_an_archive_is_written_anew(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar"]
 
 
-def test_nothing_is_there_before_the_tag_nor_after_giving_up(tmp_path: Path) -> None:
+def test_no_archive_is_there_before_the_tag_and_nothing_after_giving_up(tmp_path: Path) -> None:
     sink = OciArchive(tmp_path / "deep" / "er" / "a.tar")
     Made().put(sink)
-    assert not (tmp_path / "deep").exists()
+    assert not (tmp_path / "deep" / "er" / "a.tar").exists()
     sink.abandon()
     assert list(tmp_path.iterdir()) == []
 
@@ -110,7 +110,7 @@ def test_an_archive_survives_a_failed_tag(tmp_path: Path) -> None:
     before = path.read_bytes()
     sink = OciArchive(path)
     waiting = put(sink, BLOB)
-    sink._waiting._made().joinpath(waiting.digest.encoded).write_bytes(BLOB[:-1])
+    sink._waiting.folder.joinpath(waiting.digest.encoded).write_bytes(BLOB[:-1])
     with pytest.raises(SizeMismatch):
         sink.tag("u", waiting)
     sink.abandon()

@@ -259,12 +259,19 @@ def test_contents_of_a_layer_that_is_gone_are_an_error(store: LayerStore) -> Non
         store.read(File(Meta(0o644), gone))
 
 
-def test_dropping_twice_is_fine(store: LayerStore, cache: Cache, memory: Memory) -> None:
+def test_what_another_process_mended_meanwhile_is_not_dropped(
+    store: LayerStore, cache: Cache, memory: Memory
+) -> None:
     layer = layer_of(memory)
-    read(store, cache, memory, layer)
-    store.drop(layer.diff_id)
-    store.drop(layer.diff_id)
-    assert kept(cache) == []
+    wanted = a_file(read(store, cache, memory, layer), "d/f")
+    assert isinstance(wanted.content, Slice)
+    damage(cache.layer_path(layer.diff_id, "tar"), wanted.content.offset)
+    cache.layer_path(layer.diff_id, "tar").unlink()
+    read(LayerStore(cache, NoProgress()), cache, memory, layer)
+    with pytest.raises(CacheDamagedError):
+        store.read(wanted)
+    assert len(kept(cache)) == 2
+    assert store.read(wanted) == b"content"
 
 
 def test_progress_counts_the_uncompressed_bytes(cache: Cache, memory: Memory) -> None:

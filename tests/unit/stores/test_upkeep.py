@@ -18,6 +18,7 @@ from layersmith.oci.image import load, select
 from layersmith.rootfs.entries import File
 from layersmith.rootfs.layer import Put
 from layersmith.stores.cache import Cache, CachedSource
+from layersmith.stores.files import appearing
 from layersmith.stores.index import pack_index
 from layersmith.stores.layers import LayerStore
 from layersmith.stores.upkeep import Item, items, prune, verify
@@ -55,7 +56,7 @@ def faults(cache: Cache) -> list[str]:
 
 
 def leftover(cache: Cache, ago: float) -> Path:
-    path = cache.root / "blobs" / "sha256" / ".new-abc"
+    path = cache.root / "blobs" / "sha256" / ".new-abcdefgh"
     path.write_bytes(b"half")
     os.utime(path, (time.time() - ago,) * 2)
     return path
@@ -103,7 +104,22 @@ def test_all_can_go_and_no_empty_directories_of_layers_stay(cache: Cache) -> Non
     assert list((cache.root / "layers").iterdir()) == []
 
 
-def test_leftovers_go_when_they_are_old(cache: Cache) -> None:
+def test_what_a_dead_process_left_goes_and_what_is_being_written_stays(cache: Cache) -> None:
+    place = cache.root / "blobs" / "sha256"
+    with appearing(place / "x") as new:
+        new.write(b"half")
+        (place / ".new-deadbeef").write_bytes(b"half")
+        assert kinds(cache).count("leftover") == 2
+        assert [item.name for item in prune(cache, 1 << 40)] == [".new-deadbeef"]
+        (place / ".new-deadbeef").write_bytes(b"half")
+        assert faults(cache) == ["left behind"]
+        assert kinds(cache).count("leftover") == 1
+    assert (place / "x").read_bytes() == b"half"
+
+
+def test_where_there_are_no_locks_leftovers_go_when_they_are_old(
+    cache: Cache, no_locks: None
+) -> None:
     young = leftover(cache, 3600)
     assert prune(cache, 1 << 40) == []
     assert faults(cache) == []
@@ -115,15 +131,41 @@ def test_leftovers_go_when_they_are_old(cache: Cache) -> None:
     assert not young.exists()
 
 
-def test_half_a_layer_is_a_leftover(cache: Cache) -> None:
+def half_a_layer(cache: Cache) -> Path:
     index = next((cache.root / "layers").glob("*/index"))
     index.unlink()
     assert "leftover" in kinds(cache)
-    assert faults(cache) == []
-    tar = index.with_name("tar")
-    os.utime(tar, (time.time() - 90_000,) * 2)
+    return index.parent
+
+
+def test_half_a_layer_is_a_leftover(cache: Cache) -> None:
+    folder = half_a_layer(cache)
+    with cache.turns.taken(f"layer-{folder.name}", 1):
+        assert faults(cache) == []
+        assert prune(cache, 0)
+        assert (folder / "tar").exists()
     assert faults(cache) == ["left behind"]
-    assert not index.parent.exists()
+    assert not folder.exists()
+
+
+def test_half_a_layer_stays_for_a_day_where_there_are_no_locks(
+    cache: Cache, no_locks: None
+) -> None:
+    folder = half_a_layer(cache)
+    assert faults(cache) == []
+    os.utime(folder / "tar", (time.time() - 90_000,) * 2)
+    assert faults(cache) == ["left behind"]
+    assert not folder.exists()
+
+
+def test_locks_and_directories_of_the_dead_go(cache: Cache) -> None:
+    (cache.root / "turns" / "blob-of-the-dead").write_bytes(b"")
+    (cache.root / "layers" / "empty").mkdir()
+    with cache.turns.taken("blob-of-the-living", 1):
+        assert [item.name for item in prune(cache, 1 << 40)] == ["blob-of-the-dead"]
+        assert (cache.root / "turns" / "blob-of-the-living").exists()
+    assert not (cache.root / "layers" / "empty").exists()
+    assert list((cache.root / "turns").iterdir()) == []
 
 
 def test_a_whole_cache_has_no_faults(cache: Cache) -> None:
