@@ -2,8 +2,9 @@
 
     python -m tests.soak.shared_cache --processes 8 --rounds 20 --kill 0.25
 
-Every process that lives must give the right digest, in time. Prints one JSON document:
-what went wrong, and how often each blob was fetched.
+Every process that lives must give the right digest, in time, and a blob that another
+process has fetched, or is fetching, is not fetched again: only a kill or pruning can make
+that needed. Prints one JSON document: what went wrong, and how often blobs were fetched.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import traceback
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +33,13 @@ from layersmith.assemble.assembling import assemble
 from layersmith.assemble.workshop import Workshop
 from layersmith.errors import LayersmithError
 from layersmith.oci.content import NoProgress
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import Platform
+from layersmith.oci.image import load, select
 from layersmith.recipe.recipe import Recipe
 from layersmith.recipe.target import Target
 from layersmith.stores.cache import Cache
+from layersmith.stores.layers import blob_key
 from layersmith.stores.layout import Layout
 from layersmith.stores.registry import RegistryOptions
 from layersmith.stores.upkeep import prune, verify
@@ -45,7 +51,7 @@ if TYPE_CHECKING:
     from layersmith.oci.content import Readable
     from layersmith.oci.documents import Descriptor
 
-PATIENCE = 30.0
+PATIENCE = 90.0  # seconds; one process alone takes a third of one
 TARGET = Target.parse("3.13-debian13")
 _fork = multiprocessing.get_context("fork")
 
@@ -56,11 +62,30 @@ class Site:
 
     folder: Path
     expected: dict[int, str] = field(default_factory=dict)
+    paths: dict[str, set[str]] = field(default_factory=dict)
 
     def prepare(self) -> None:
         for number in (0, 1):
             write_world(self.folder / str(number), b"%d" % number * 50_000)
             self.expected[number] = self.assemble(number, self.folder / f"own-{number}")
+            for image in ("base", "builder"):
+                self._note(Layout(self.folder / str(number) / image))
+
+    def _note(self, inputs: Layout) -> None:
+        """Note which files of the cache stand for each blob of the inputs."""
+        top = load(inputs, "t")
+        image = select(inputs, top, Platform(os="linux", architecture="amd64"))
+        for document in (top, image.manifest, image.config):
+            digest = document.descriptor.digest.encoded
+            self.paths[digest] = {f"blobs/sha256/{digest}"}
+        for layer in image.layers:
+            digest = layer.descriptor.digest.encoded
+            self.paths[digest] = {
+                f"blobs/sha256/{digest}",
+                f"layers/{layer.diff_id.encoded}/tar",
+                f"layers/{layer.diff_id.encoded}/index",
+                f"memo/{Digest.of(blob_key(layer).encode()).encoded}",
+            }
 
     def assemble(self, number: int, cache: Path) -> str:
         inputs = self.folder / str(number)
@@ -82,8 +107,7 @@ class Site:
         if kind < 0.1:
             prune(Cache(cache), rng.choice([0, 100_000, 10_000_000]))
         elif kind < 0.2:
-            faults = [(item.name, fault) for item, fault in verify(Cache(cache)) if fault]
-            if faults:
+            if faults := corrupt(cache):
                 raise AssertionError(f"the cache is corrupt: {faults}")
         else:
             number = rng.randrange(2)
@@ -92,18 +116,75 @@ class Site:
                 raise AssertionError(f"{got}, not {self.expected[number]}")
 
 
-def counted(site: Site) -> None:
-    """Log every blob that is fetched from the inputs, from whatever process."""
-    honest = Layout.open
-    log = os.open(site.folder / "fetched", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def corrupt(cache: Path) -> list[tuple[str, str]]:
+    """What is wrong in a cache; to remove what the killed left behind is verify's business."""
+    found = verify(Cache(cache))
+    return [(item.name, fault) for item, fault in found if fault and item.kind != "leftover"]
 
-    @contextmanager
-    def opened(self: Layout, descriptor: Descriptor) -> Iterator[Readable]:
-        os.write(log, f"{descriptor.digest}\n".encode())
-        with honest(self, descriptor) as stream:
-            yield stream
 
-    Layout.open = opened  # type: ignore[method-assign]
+class Ledger:
+    """Who fetched which blob when, and which files of the cache somebody removed."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._log = os.open(site.folder / "log", os.O_RDWR | os.O_APPEND | os.O_CREAT)
+
+    def _note(self, *what: object) -> None:
+        # The clock is the same for all processes of a machine, and a short line is not torn.
+        words = (time.monotonic(), os.getpid(), *what)
+        os.write(self._log, (" ".join(map(str, words)) + "\n").encode())
+
+    def open(self) -> None:
+        """Log every blob that is fetched from the inputs, and every file that is dropped."""
+        opened, drop = Layout.open, Cache.drop
+
+        @contextmanager
+        def logged_open(layout: Layout, descriptor: Descriptor) -> Iterator[Readable]:
+            self._note("fetch", descriptor.digest.encoded)
+            with opened(layout, descriptor) as stream:
+                yield stream
+
+        def logged_drop(cache: Cache, path: Path) -> None:
+            self._note("drop", path.relative_to(cache.root))
+            drop(cache, path)
+            self._note("dropped", path.relative_to(cache.root))
+
+        Layout.open = logged_open  # type: ignore[method-assign, assignment]
+        Cache.drop = logged_drop  # type: ignore[method-assign, assignment]
+
+    def figures(self, killed: set[int]) -> dict[str, object]:
+        """Count fetches, and those that neither a kill nor a removal had made necessary."""
+        fetches: dict[str, list[tuple[float, int]]] = {}
+        drops: dict[str, list[list[float]]] = {}
+        with os.fdopen(os.dup(self._log)) as log:
+            log.seek(0)
+            for line in log:
+                moment, pid, kind, name = line.split()
+                if kind == "fetch":
+                    fetches.setdefault(name, []).append((float(moment), int(pid)))
+                elif kind == "drop":
+                    drops.setdefault(name, []).append([float(moment), math.inf])
+                else:
+                    open_ = [each for each in drops[name] if each[1] == math.inf]
+                    open_[0][1] = float(moment)
+        needless = Counter(
+            name
+            for name, of_name in fetches.items()
+            for (before, who), (now, _) in pairwise(sorted(of_name))
+            if who not in killed
+            and not any(
+                start < now and end > before
+                for path in self._site.paths[name]
+                for start, end in drops.get(path, ())
+            )
+        )
+        return {
+            "blobs": len(fetches),
+            "fetches": sum(map(len, fetches.values())),
+            "by killed": sum(pid in killed for of in fetches.values() for _, pid in of),
+            "most of one": max(map(len, fetches.values())),
+            "needless": dict(needless),
+        }
 
 
 def live(site: Site, seed: int) -> None:
@@ -127,30 +208,37 @@ class Herd:
     rng: random.Random
     kill: float
     counts: Counter[str] = field(default_factory=Counter)
-    running: list[tuple[BaseProcess, float]] = field(default_factory=list)
+    killed: set[int] = field(default_factory=set)
+    running: list[tuple[BaseProcess, float, float]] = field(default_factory=list)
+    typical: float = 0.15  # seconds that a process lives
 
     def start(self) -> None:
         process = _fork.Process(target=live, args=(self.site, self.rng.randrange(2**40)))
         process.start()
-        soon = time.monotonic() + self.rng.random() * 0.15
+        now = time.monotonic()
+        death = now + self.rng.random() * self.typical
         doomed = self.rng.random() < self.kill
-        self.running.append((process, soon if doomed else math.inf))
+        self.running.append((process, now, death if doomed else math.inf))
 
-    def watch(self, deadline: float) -> None:
+    def watch(self) -> None:
         """Kill the doomed, bury the dead, count how they went."""
         now, going = time.monotonic(), []
-        for process, death in self.running:
+        for process, birth, death in self.running:
             if process.exitcode is not None:
                 process.join()
                 self.counts[_ENDS.get(process.exitcode, "failed")] += 1
-            elif now > deadline:
+                if process.exitcode == 0:
+                    self.typical += 0.2 * (now - birth - self.typical)
+                elif process.pid:
+                    self.killed.add(process.pid)
+            elif now > birth + PATIENCE:
                 process.kill()
                 process.join()
                 self.counts["stuck"] += 1
             else:
                 if now > death:
                     process.kill()
-                going.append((process, death))
+                going.append((process, birth, death))
         self.running = going
 
 
@@ -162,7 +250,8 @@ def run(processes: int, rounds: int, kill: float, seed: int) -> dict[str, object
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         site = Site(Path(name))
         site.prepare()
-        counted(site)
+        ledger = Ledger(site)
+        ledger.open()
         start = time.monotonic()
         herd = Herd(site, random.Random(seed), kill)
         left = processes * rounds
@@ -172,15 +261,14 @@ def run(processes: int, rounds: int, kill: float, seed: int) -> dict[str, object
                 left -= 1
             else:
                 time.sleep(0.002)
-            herd.watch(start + PATIENCE + 0.5 * processes * rounds)
-        faults = [fault for _, fault in verify(Cache(site.folder / "cache")) if fault]
-        fetched = Counter((site.folder / "fetched").read_text().split())
+            herd.watch()
+        faults = corrupt(site.folder / "cache")
         errors = site.folder / "errors"
         return {
             "runs": processes * rounds,
             **{end: herd.counts[end] for end in ("right", "killed", "failed", "stuck")},
             "corrupt": faults,
-            "most fetches of a blob": max(fetched.values(), default=0),
+            **ledger.figures(herd.killed),
             "seconds": round(time.monotonic() - start, 1),
             "errors": errors.read_text()[-5000:] if errors.exists() else "",
         }
@@ -197,7 +285,7 @@ def main() -> None:
     errors = str(found.pop("errors"))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     sys.stderr.write(errors)
-    sys.exit(bool(found["failed"] or found["stuck"] or found["corrupt"]))
+    sys.exit(any(found[kind] for kind in ("failed", "stuck", "corrupt", "needless")))
 
 
 if __name__ == "__main__":

@@ -18,3 +18,4 @@ def test_processes_share_a_cache_some_killed_others_pruning() -> None:
     assert found["right"] + found["killed"] == found["runs"] == 64
     assert found["killed"] > 0
     assert (found["failed"], found["stuck"], found["corrupt"]) == (0, 0, [])
+    assert found["needless"] == {}
