@@ -43,8 +43,11 @@ _PLATFORMS: Final = {
     Machine.I386: "i686",
     Machine.ARM: "v7l",
 }
-_SYSTEM_DIRECTORIES: Final = re.compile(rb"\0((?:/[!-~]*lib[!-~]*/\0){2,})")
-_BANNER: Final = re.compile(rb"GNU C Library (\([ -~]+\) [ -~]*release version [0-9.]+[0-9])\.\n")
+# Neither may look at a byte more often than a few times: the text is a stranger's.
+_SYSTEM_DIRECTORIES: Final = re.compile(rb"\0((?:/(?=[!-~]*?lib)[!-~]*/\0){2,16})")
+_BANNER: Final = re.compile(
+    rb"GNU C Library (\([^()\0-\x1f]{1,99}\) [ -~]{0,99}?release version [0-9.]{0,19}[0-9])\.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ __all__ = ["NOT_ELF", "Objects", "Opened", "find_directory", "find_file", "inode
 
 NOT_ELF: Final = "not an ELF file"
 _LARGE: Final = 1 << 20
-_LARGEST_FACT: Final = 64 << 20  # of a loader or a C library; the largest have 2 MB
+_LARGEST_FACT: Final = 16 << 20  # of a loader or a C library; the largest have 2 MB
 
 
 class Opened(NamedTuple):
