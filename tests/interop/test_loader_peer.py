@@ -20,7 +20,7 @@ from layersmith.analysis.ldindex import read_index
 from layersmith.analysis.linkmap import LinkMap
 from layersmith.analysis.loader import Broken, How, Loader
 from layersmith.analysis.objects import Objects, Opened
-from layersmith.analysis.problems import AbiMismatch, problems_of
+from layersmith.analysis.problems import AbiMismatch, Problems
 from layersmith.rootfs.entries import File
 from layersmith.rootfs.tree import Root
 
@@ -75,7 +75,7 @@ def agrees(loaded: LinkMap, loader: Loader, answer: Listed | str) -> bool:
     """Whether the loader says the same: the same objects, or the same kind of fault."""
     if not isinstance(answer, str):
         return as_listed(loaded) == without_repeats(answer)
-    mismatches = [p for p in problems_of(loaded, loader.glibc) if isinstance(p, AbiMismatch)]
+    mismatches = [p for p in Problems(loader.paths).of(loaded) if isinstance(p, AbiMismatch)]
     if re.search(r"version `.*' not found", answer):
         return bool(mismatches)
     return any(isinstance(need.found, Broken) for need in loaded.needs)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from layersmith.analysis.effort import Effort
 from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldconf import conf_for, configured, directories_in
 from layersmith.analysis.ldindex import read_index
@@ -24,14 +25,13 @@ from layersmith.analysis.linkmap import link_map
 from layersmith.analysis.loader import How, Library, Loader, as_library
 from layersmith.analysis.needs import Closure, Provided, Reason, Shipped, Unresolved
 from layersmith.analysis.objects import Objects, find_directory
-from layersmith.analysis.problems import MissingInterpreter, MissingLibrary, problems_of
-from layersmith.errors import ClosureError
+from layersmith.analysis.problems import MissingInterpreter, MissingLibrary, Problems
+from layersmith.errors import ClosureError, one_line
 from layersmith.rootfs.entries import Symlink
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from layersmith.analysis.glibc import Glibc
     from layersmith.analysis.linkmap import LinkMap
     from layersmith.analysis.loader import Found
     from layersmith.analysis.objects import Opened
@@ -49,7 +49,7 @@ __all__ = [
     "verify",
 ]
 
-MAX_NEEDS: Final = 500_000  # of all programs together; a large application has 10^5
+MAX_PROBLEMS: Final = 1000
 
 
 def closure(
@@ -84,21 +84,23 @@ def verify(
     if glibc is None:
         return ()
     loader = Loader(final, glibc, read_index(final, glibc, configured(final), objects), objects)
+    inspector = Problems(loader.paths)
     for path in sorted(set(paths)):
         opened = objects.open(final, path)
         if opened is None or opened.elf is None or opened.elf.abi != glibc.abi:
             continue
         if opened.elf.interpreter and objects.open(final, opened.elf.interpreter) is None:
             problems[MissingInterpreter(opened.elf.interpreter, opened.path)] = None
-        loaded = load(loader, opened)
-        problems.update(dict.fromkeys(problems_of(loaded, glibc)))
-    return tuple(problem for problem in problems if not _is_accepted(problem, accepted))
+        for problem in inspector.of(load(loader, opened)):
+            if not _is_accepted(problem, accepted):
+                _add(problem, problems)
+    return tuple(problems)
 
 
 def load(loader: Loader, program: Opened) -> LinkMap:
     """Load one program as ld.so would; what ``ld.so --list`` shows."""
     main = as_library(f"/{program.path}", program, How.PROGRAM)
-    return link_map(main, loader.interpreter(), loader.find, loader.glibc)
+    return link_map(main, loader.interpreter(), loader.find, loader.paths)
 
 
 class _Work:
@@ -114,9 +116,10 @@ class _Work:
     ) -> None:
         self.builder, self.base, self.objects = builder, base, objects
         self.roots, self.accepted = roots, accepted
-        self.needs = 0
+        self.effort = Effort()
+        self.places: dict[tuple[str, tuple[str, ...], How], list[str]] = {}
         self.marked: dict[Library, Library] = {}
-        self.source = _loader_of(builder, objects)
+        self.source = self._source()
         self.target = self._target()
         system = self.target.glibc.system if self.target else ()
         self.system = {_real(base, directory) for directory in system}
@@ -127,6 +130,14 @@ class _Work:
         self.links: set[str] = set()
         self.problems: dict[Problem, None] = {}
 
+    def _source(self) -> Loader | None:
+        """Return the loader of the builder."""
+        glibc = find_glibc(self.builder, self.objects)
+        if glibc is None:
+            return None
+        index = read_index(self.builder, glibc, configured(self.builder), self.objects)
+        return Loader(self.builder, glibc, index, self.objects, effort=self.effort)
+
     def _target(self) -> Loader | None:
         """Return the loader of the base, which sees the roots as if they were there."""
         glibc = find_glibc(self.base, self.objects)
@@ -134,7 +145,7 @@ class _Work:
             return None
         conf = directories_in(self.base, conf_for(self.base, glibc.system, ()))
         index = read_index(self.base, glibc, conf, self.objects)
-        return Loader(self.base, glibc, index, self.objects, self._open)
+        return Loader(self.base, glibc, index, self.objects, self._open, self.effort)
 
     def _open(self, name: str) -> Opened | None:
         root = self.objects.open(self.builder, name)
@@ -163,16 +174,22 @@ class _Work:
     def run(self) -> Closure:
         """Load each root, and each variant of what is shipped, as a program of its own."""
         loader = self.target or self.source
+        if loader is None:
+            return self._result()
+        inspector = Problems(loader.paths)
         waiting = sorted(self.roots, reverse=True)
-        while waiting and loader is not None:
+        while waiting:
             path = waiting.pop()
             opened = self.objects.open(self.builder, path)
             if opened is None or opened.elf is None or opened.elf.abi != loader.glibc.abi:
                 continue
             main = structs.replace(as_library(f"/{opened.path}", opened, How.PROGRAM), builder=True)
             self._interpreter(main)
-            loaded = link_map(main, loader.interpreter(), self.find, loader.glibc)
-            waiting += self._take(loaded, loader.glibc)
+            loaded = link_map(main, loader.interpreter(), self.find, loader.paths)
+            for problem in inspector.of(loaded):
+                if not _is_accepted(problem, self.accepted):
+                    _add(problem, self.problems)
+            waiting += self._take(loaded)
         return self._result()
 
     def _interpreter(self, program: Library) -> None:
@@ -180,14 +197,8 @@ class _Work:
         if name and self._open(name) is None:
             self.problems[MissingInterpreter(name, program.path)] = None
 
-    def _take(self, loaded: LinkMap, glibc: Glibc) -> list[str]:
+    def _take(self, loaded: LinkMap) -> list[str]:
         """Note what the needs of one program came to; return variants met for the first time."""
-        self.needs += len(loaded.needs)
-        if self.needs > MAX_NEEDS:
-            raise ClosureError(f"the objects have more than {MAX_NEEDS} needs together")
-        for problem in problems_of(loaded, glibc):
-            if not _is_accepted(problem, self.accepted):
-                self.problems[problem] = None
         variants: list[str] = []
         for requester, name, found in loaded.needs:
             if isinstance(found, Library):
@@ -200,9 +211,7 @@ class _Work:
         if not library.builder:
             self.provided.setdefault((name, library.path), set()).add(requester.path)
             return []
-        new_links = [link for link in library.links if not self._in_base(link)]
-        self.links.update(new_links)
-        self._directory(library)
+        new_links = self._placed(library)
         if library.path in self.roots:
             return []
         is_new = library.path not in self.shipped
@@ -217,6 +226,15 @@ class _Work:
             self.shipped.setdefault(variant.path, ({}, {}))[1][reason] = None
             self.links.update(variant.links)
         return [variant.path for variant in variants]
+
+    def _placed(self, library: Library) -> list[str]:
+        """Return the links to a library that the base lacks; note them, and its directory."""
+        key = library.name, library.links, library.how
+        if key not in self.places:
+            self.places[key] = [link for link in library.links if not self._in_base(link)]
+            self.links.update(self.places[key])
+            self._directory(library)
+        return self.places[key]
 
     def _in_base(self, link: str) -> bool:
         """Whether the base has the same symbolic link, as usr-merged systems have ``lib``."""
@@ -256,17 +274,20 @@ class _Work:
         )
 
 
-def _loader_of(root: Root, objects: Objects) -> Loader | None:
-    glibc = find_glibc(root, objects)
-    if glibc is None:
-        return None
-    return Loader(root, glibc, read_index(root, glibc, configured(root), objects), objects)
-
-
 def _real(root: Root, directory: str) -> str:
     """Return where a directory really is; its own name where it is not."""
     found = find_directory(root, directory)
     return found[0] if found else directory.strip("/")
+
+
+def _add(problem: Problem, problems: dict[Problem, None]) -> None:
+    """Note a problem; raises :class:`ClosureError` with those so far if it is one too many."""
+    problems[problem] = None
+    if len(problems) > MAX_PROBLEMS:
+        raise ClosureError(
+            f"the libraries do not fit together in more than {MAX_PROBLEMS} ways",
+            problems=tuple(one_line(str(problem)) for problem in problems),
+        )
 
 
 def _accepts(accepted: Collection[str], soname: str) -> bool:

@@ -25,10 +25,11 @@ __all__ = ["CONF", "conf_for", "configured", "directories_in"]
 CONF: Final = "etc/ld.so.conf"
 MAX_DEPTH: Final = 8
 MAX_FILES: Final = 1000
-MAX_SIZE: Final = 1 << 20
+MAX_SIZE: Final = 256 << 10  # of all files together
 MAX_DIRECTORIES: Final = 10_000
 MAX_PATTERN: Final = 4096  # PATH_MAX
-MAX_WORK: Final = 200_000  # names looked at by all globs together
+MAX_WORK: Final = 200_000  # names looked at by all includes together
+_COMPILING: Final = 100  # what a glob costs before it is used
 
 _SPACE: Final = " \t\n\v\f\r"
 
@@ -64,13 +65,13 @@ def conf_for(base: Root, system: Collection[str], used: Collection[str]) -> byte
     return own + "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def _read(root: Root, path: str) -> bytes | None:
+def _read(root: Root, path: str, limit: int = MAX_SIZE) -> bytes | None:
     found = find_file(root, path)
     if found is None:
         return None
     assert isinstance(found.entry, File)
-    if found.entry.size > MAX_SIZE:
-        raise ElfError(f"larger than {MAX_SIZE} bytes", path=found.path)
+    if found.entry.size > limit:
+        raise ElfError(f"larger than {MAX_SIZE} bytes, includes and all", path=found.path)
     return root.contents.read(found.entry)
 
 
@@ -80,11 +81,13 @@ class _Conf:
     def __init__(self, root: Root) -> None:
         self.root = root
         self.visited: set[str] = set()
+        self.size = 0
         self.work = 0
 
     def directories(self, conf: bytes | None) -> tuple[str, ...]:
         found: dict[str, None] = {}
         if conf is not None:
+            self.size = len(conf)
             self.visited.add(CONF)
             for directory in self._lines(conf, CONF, 1):
                 found[directory] = None
@@ -112,7 +115,7 @@ class _Conf:
         if not pattern.startswith("/"):
             pattern = f"{path.rpartition('/')[0]}/{pattern}"
         for name in self._glob(pattern):
-            self.work += 1
+            self._spend(1 + len(name) // 32)
             found = find_file(self.root, name)
             if found is None or found.path in self.visited:
                 continue
@@ -121,7 +124,9 @@ class _Conf:
             self.visited.add(found.path)
             if len(self.visited) > MAX_FILES:
                 raise ElfError(f"includes more than {MAX_FILES} files", path=CONF)
-            yield from self._lines(_read(self.root, name) or b"", name, depth + 1)
+            conf = _read(self.root, name, MAX_SIZE - self.size) or b""
+            self.size += len(conf)
+            yield from self._lines(conf, name, depth + 1)
 
     def _glob(self, pattern: str) -> list[str]:
         """Expand `pattern` inside the tree; sorted by bytes, as ldconfig's C collation is."""
@@ -132,6 +137,7 @@ class _Conf:
             if not re.search(r"[*?\[]", part):
                 names = [f"{name}/{part}" for name in names]
                 continue
+            self._spend(_COMPILING + len(part))
             matches = re.compile(fnmatch.translate(part)).match
             names = [
                 f"{name}/{child}"
@@ -144,7 +150,10 @@ class _Conf:
     def _children(self, name: str) -> list[str]:
         found = find_directory(self.root, name)
         children = list(found[1].children) if found else []
-        self.work += len(children) + 1
-        if self.work > MAX_WORK:
-            raise ElfError("the globs of its includes match too much", path=CONF)
+        self._spend(len(children) + 1)
         return children
+
+    def _spend(self, work: int) -> None:
+        self.work += work
+        if self.work > MAX_WORK:
+            raise ElfError("its includes are too many, or match too much", path=CONF)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith.analysis.elf import Machine
 from layersmith.analysis.objects import find_directory
@@ -52,34 +52,46 @@ class Index:
     entries: tuple[Entry, ...]
     hwcaps: tuple[str, ...]
     links: tuple[NewLink, ...]
-    by_name: dict[NameKey, Entry]
+    by_name: dict[str, Entry]
 
     def lookup(self, name: str) -> str | None:
         """Return the path that ld.so would read for `name` on the baseline CPU.
 
         As `search_cache` (elf/dl-cache.c): names are equal where their numbers are.
         """
-        entry = self.by_name.get(name_order(name))
+        entry = self.by_name.get(_unpadded(name))
         return entry.path if entry else None
 
 
-def name_order(name: str, *, signed: bool = False) -> NameKey:
+def name_order(name: str, *, signed: bool = False) -> str:
     """Return what orders names as `_dl_cache_libcmp`: numbers by value, above letters.
 
     `signed` is whether the machine's `char` is, which only names beyond ASCII show.
     """
-    order: list[tuple[int, int, bytes]] = []
-    for part in _PARTS.findall(name.encode("utf-8", "surrogateescape")):
-        if part.isdigit():
-            digits = part.lstrip(b"0")
-            order.append((1, len(digits), digits))
-        else:
-            order.append((0, part[0] - 256 if signed and part[0] > 127 else part[0], b""))
-    return (*order, (0, 0, b""))  # the end sorts below ASCII, but above a negative char
+    text = name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _NUMBERS.sub(_number, text).translate(_SIGNED if signed else _UNSIGNED) + _END
 
 
-NameKey: TypeAlias = tuple[tuple[int, int, bytes], ...]
-_PARTS: Final = re.compile(rb"[0-9]+|[^0-9]", re.DOTALL)
+# A name as text whose own order is the one that is wanted: letters from 256 on, so that
+# the end can sort below them, and above the letters that a signed char makes negative.
+_END: Final = "\u0100"
+_NUMBER: Final = "\uffff"
+_UNSIGNED: Final = {code: code + 256 for code in range(256)}
+_SIGNED: Final = {code: code + 256 if code < 128 else code for code in range(256)}
+_NUMBERS: Final = re.compile("[0-9]+")
+
+
+def _number(digits: re.Match[str]) -> str:
+    value = digits[0].lstrip("0")
+    return f"{_NUMBER}{chr(512 + len(value))}{value}"  # a longer number is a larger one
+
+
+def _unpadded(name: str) -> str:
+    """Return what is equal for names that order as equals: their numbers have one value."""
+    return _PADDING.sub("", name)
+
+
+_PADDING: Final = re.compile("(?<![0-9])0+(?=[0-9])")
 
 
 def read_index(root: Root, glibc: Glibc, directories: Iterable[str], objects: Objects) -> Index:
@@ -93,11 +105,11 @@ def read_index(root: Root, glibc: Glibc, directories: Iterable[str], objects: Ob
     entries = sorted(scan.entries, key=lambda entry: (entry.hwcaps is None, entry.hwcaps or ""))
     entries.sort(key=lambda entry: entry.flags, reverse=True)
     entries.sort(key=lambda entry: scan.order(entry.soname), reverse=True)
-    by_name: dict[NameKey, Entry] = {}
+    by_name: dict[str, Entry] = {}
     own = _FLAGS[Machine(glibc.machine)] if glibc.bits == 64 else None
     for entry in entries:
         if entry.hwcaps is None and own in (None, entry.flags):
-            by_name.setdefault(name_order(entry.soname), entry)
+            by_name.setdefault(_unpadded(entry.soname), entry)
     return Index(tuple(entries), tuple(dict.fromkeys(scan.hwcaps)), tuple(scan.links), by_name)
 
 
@@ -168,7 +180,7 @@ class _Scan:
             return known.is_link
         return self.order(known.name) < self.order(library.name)
 
-    def order(self, name: str) -> NameKey:
+    def order(self, name: str) -> str:
         """Return what orders names here."""
         return name_order(name, signed=self.glibc.machine in (Machine.X86_64, Machine.I386))
 

@@ -2,29 +2,28 @@
 
 The order and the matching are those of elf/dl-deps.c and `_dl_map_object`: a need is
 first looked for among the names and DT_SONAMEs of what is already loaded, and only then
-searched for; a file met again under another name is the object it was. The versions are
-checked as in elf/dl-version.c.
+searched for; a file met again under another name is the object it was.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msgspec import structs
 
-from layersmith.analysis.loader import Library, expand, inherited_from
+from layersmith.analysis.loader import Library
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from layersmith.analysis.elf import ElfFile
-    from layersmith.analysis.glibc import Glibc
     from layersmith.analysis.loader import Found
+    from layersmith.analysis.searchpath import SearchPaths
 
-__all__ = ["LinkMap", "Need", "highest_version", "link_map", "unmet_versions"]
+__all__ = ["LinkMap", "Need", "link_map"]
+
+_NEED: Final = 6  # steps
 
 Finder: TypeAlias = Callable[[str, Library], "Found"]
 
@@ -45,8 +44,13 @@ class LinkMap:
     needs: tuple[Need, ...]
 
 
-def link_map(program: Library, interpreter: Library | None, find: Finder, glibc: Glibc) -> LinkMap:
-    """Load `program` with its interpreter, asking `find` for what is not loaded yet."""
+def link_map(
+    program: Library, interpreter: Library | None, find: Finder, paths: SearchPaths
+) -> LinkMap:
+    """Load `program` with its interpreter, asking `find` for what is not loaded yet.
+
+    Raises :class:`ElfError` where that takes too much effort.
+    """
     objects = [program]
     needs: list[Need] = []
     names: dict[str, Library] = {}
@@ -61,19 +65,22 @@ def link_map(program: Library, interpreter: Library | None, find: Finder, glibc:
                 names.setdefault(alias, interpreter)
     waiting = {interpreter.inode} if interpreter is not None else set()
     for requester in objects:  # grows while it is walked: a queue
+        inherited: tuple[str, ...] | None = None
         for wanted in requester.elf.needed:
-            name = (expand(wanted, requester, glibc) or wanted) if "$" in wanted else wanted
+            paths.effort.spend(_NEED + (len(wanted) >> 5), requester.path)
+            name = (paths.expand(wanted, requester) or wanted) if "$" in wanted else wanted
             found: Found = names.get(name)
             if found is None:
                 found = find(name, requester)
                 if isinstance(found, Library):
                     known = inodes.get(found.inode)
-                    found = known or structs.replace(
-                        found, inherited=inherited_from(requester, glibc)
-                    )
                     if known is None:
+                        if inherited is None:
+                            inherited = paths.inherited(requester)
+                        known = structs.replace(found, inherited=inherited)
                         waiting.add(found.inode)
-                        inodes[found.inode] = found
+                        inodes[found.inode] = known
+                    found = known
                     for alias in (name, found.elf.soname or name, found.name):
                         names.setdefault(alias, found)
             if isinstance(found, Library) and found.inode in waiting:
@@ -81,28 +88,3 @@ def link_map(program: Library, interpreter: Library | None, find: Finder, glibc:
                 objects.append(found)
             needs.append(Need(requester, name, found))
     return LinkMap(tuple(objects), tuple(needs))
-
-
-def unmet_versions(requester: ElfFile, name: str, provider: ElfFile) -> list[str]:
-    """Return the versions that `requester` wants of `name` and `provider` does not define.
-
-    A provider without any versions provides all; a weak want is no want.
-    """
-    if not provider.versions:
-        return []
-    return [
-        need.version
-        for need in requester.version_needs
-        if need.file == name and not need.weak and need.version not in provider.versions
-    ]
-
-
-def highest_version(provider: ElfFile, like: str) -> str | None:
-    """Return the highest version that `provider` defines of the kind of `like`."""
-    kind = re.split("[0-9]", like, maxsplit=1)[0]
-    same = [version for version in provider.versions if re.split("[0-9]", version)[0] == kind]
-    return max(same, key=_numbers, default=None)
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall("[0-9]+", version)]

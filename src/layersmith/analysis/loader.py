@@ -17,21 +17,18 @@ addition (`variants`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable
 from enum import Enum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
+from layersmith.analysis.effort import Effort
 from layersmith.analysis.ldindex import HWCAPS
 from layersmith.analysis.objects import find_directory
-from layersmith.errors import ElfError
+from layersmith.analysis.searchpath import SearchPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from layersmith.analysis.elf import ElfFile
     from layersmith.analysis.glibc import Glibc
     from layersmith.analysis.ldindex import Index
@@ -46,14 +43,9 @@ __all__ = [
     "Loader",
     "Opener",
     "as_library",
-    "expand",
-    "inherited_from",
-    "own_directories",
-    "refused_elements",
 ]
 
-MAX_DIRECTORIES: Final = 1024  # of one search path
-MAX_TRIES: Final = 500_000  # of one loader, for all programs; each is remembered
+_TRY = 4  # steps of looking for one file
 
 
 class How(Enum):
@@ -102,32 +94,53 @@ class Broken(NamedTuple):
 
 Found: TypeAlias = Library | Broken | None
 Opener: TypeAlias = Callable[[str], "Opened | None"]
+_Search: TypeAlias = tuple[tuple[str, ...], bool]  # directories, and whether these are all
 
 
 class Loader:
-    """The loader of one root; `opener` is how it opens a file, for trees that overlap."""
+    """The loader of one root; `opener` is how it opens a file, for trees that overlap.
+
+    All it does is counted by `effort`, which the loaders of one closure share.
+    """
 
     def __init__(
-        self, root: Root, glibc: Glibc, index: Index, objects: Objects, opener: Opener | None = None
+        self,
+        root: Root,
+        glibc: Glibc,
+        index: Index,
+        objects: Objects,
+        opener: Opener | None = None,
+        effort: Effort | None = None,
     ) -> None:
         self.root, self.glibc, self.index = root, glibc, index
+        self.effort = effort or Effort()
+        self.paths = SearchPaths(glibc, self.effort)
         self._open: Opener = opener or (lambda name: objects.open(root, name))
-        self._tries = 0
-        self._known: dict[tuple[str, tuple[str, ...], bool], Found] = {}
         self._defaults = tuple(f"{directory}/" for directory in glibc.system)
+        self._known: dict[_Search, dict[str, Found]] = {}
+        self._requester: Library | None = None
+        self._search: _Search = (), False
+        self._found: dict[str, Found] = {}
 
     def find(self, name: str, requester: Library) -> Found:
         """Return what `requester` gets for its DT_NEEDED entry `name`, tokens replaced."""
         if "/" in name:
             return self._try(name, How.PATH)
-        directories = own_directories(requester, self.glibc)
-        no_defaults = requester.elf.ignores_default_directories
-        key = name, directories, no_defaults
-        if key not in self._known:
-            self._known[key] = self._look(name, directories, no_defaults=no_defaults)
-        return self._known[key]
+        if requester is not self._requester:
+            self._turn_to(requester)
+        if name not in self._found:
+            self._found[name] = self._look(name, *self._search)
+        return self._found[name]
 
-    def _look(self, name: str, directories: tuple[str, ...], *, no_defaults: bool) -> Found:
+    def _turn_to(self, requester: Library) -> None:
+        """Find out where is searched for `requester`, once for all its needs."""
+        search = self.paths.own(requester), requester.elf.ignores_default_directories
+        if search not in self._known:
+            self.effort.spend(len(search[0]) >> 2, requester.path)
+            self._known[search] = {}
+        self._requester, self._search, self._found = requester, search, self._known[search]
+
+    def _look(self, name: str, directories: tuple[str, ...], no_defaults: bool) -> Found:
         for directory in directories:
             found = self._try(f"{directory}/{name}", How.SEARCH)
             if found is not None:
@@ -145,9 +158,7 @@ class Loader:
 
     def _try(self, name: str, how: How) -> Found:
         """Open `name` as `open_verify` does; a relative name is nowhere in a tree."""
-        self._tries += 1
-        if self._tries > MAX_TRIES:
-            raise ElfError(f"more than {MAX_TRIES} files were looked for", path=name)
+        self.effort.spend(_TRY, name)
         opened = self._open(name) if name.startswith("/") else None
         if opened is None:
             return None
@@ -175,79 +186,3 @@ def as_library(name: str, opened: Opened, how: How) -> Library:
     """Return an opened object as one to load under `name`."""
     assert opened.elf is not None
     return Library(name, opened.path, opened.links, opened.inode, opened.elf, how)
-
-
-def own_directories(requester: Library, glibc: Glibc) -> tuple[str, ...]:
-    """Return the directories searched first for a need of `requester`."""
-    if requester.elf.runpath is not None:
-        return _directories(requester.elf.runpath, requester, glibc)[0]
-    return inherited_from(requester, glibc)
-
-
-def inherited_from(loader: Library, glibc: Glibc) -> tuple[str, ...]:
-    """Return the DT_RPATH directories of `loader` and of those that loaded it, for others."""
-    if loader.elf.rpath is None or loader.elf.runpath is not None:
-        return loader.inherited
-    own = _directories(loader.elf.rpath, loader, glibc)[0]
-    if own == loader.inherited or not loader.inherited:
-        return own
-    directories = tuple(dict.fromkeys((*own, *loader.inherited)))
-    if len(directories) > MAX_DIRECTORIES:
-        raise ElfError(f"DT_RPATH of more than {MAX_DIRECTORIES} directories", path=loader.path)
-    return directories
-
-
-def refused_elements(owner: Library, glibc: Glibc) -> tuple[str, ...]:
-    """Return what of the search path of `owner` means the working directory.
-
-    An empty element and a relative one do: whoever may write there chooses the library.
-    """
-    path = owner.elf.rpath if owner.elf.runpath is None else owner.elf.runpath
-    return _directories(path, owner, glibc)[1] if path else ()
-
-
-def _directories(
-    path: str, owner: Library, glibc: Glibc
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split a search path of `owner` into the directories and what is refused of it."""
-    origin, lib, platform = (owner.origin, glibc.lib, glibc.platform) if "$" in path else ("",) * 3
-    found = _split(path, origin, lib, platform)
-    if len(found[0]) > MAX_DIRECTORIES:
-        raise ElfError(f"a search path of more than {MAX_DIRECTORIES} directories", path=owner.path)
-    return found
-
-
-@lru_cache(maxsize=256)  # the same few are split again for each program
-def _split(
-    path: str, origin: str, lib: str, platform: str | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split a search path (`fillin_rpath`); an empty one is as good as none."""
-    values = {"ORIGIN": origin, "LIB": lib, "PLATFORM": platform}
-    directories: dict[str, None] = {}
-    refused: list[str] = []
-    for element in path.split(":") if path else ():
-        expanded = _substitute(element, values) if "$" in element else element
-        if expanded is None or (element and not expanded):
-            continue  # a token without a value: ld.so drops the element
-        if expanded.startswith("/"):
-            directories[expanded.rstrip("/")] = None
-        else:
-            refused.append(element)
-    return tuple(directories), tuple(refused)
-
-
-_TOKENS: Final = re.compile(
-    r"\$(?:\{(ORIGIN|PLATFORM|LIB)\}|(ORIGIN|PLATFORM|LIB)(?![A-Za-z0-9_]))"
-)
-
-
-def expand(text: str, owner: Library, glibc: Glibc) -> str | None:
-    """Replace the tokens of ld.so(8) in `text`; None where one has no value."""
-    return _substitute(text, {"ORIGIN": owner.origin, "LIB": glibc.lib, "PLATFORM": glibc.platform})
-
-
-def _substitute(text: str, values: Mapping[str, str | None]) -> str | None:
-    names = [match[1] or match[2] for match in _TOKENS.finditer(text)]
-    if any(values[name] is None for name in names):
-        return None
-    return _TOKENS.sub(lambda match: values[match[1] or match[2]] or "", text)

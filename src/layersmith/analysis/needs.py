@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from layersmith.analysis.problems import AbiMismatch, MissingLibrary
-from layersmith.errors import ClosureError
+from layersmith.errors import ClosureError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Closure:
         if self.problems:
             raise ClosureError(
                 "the libraries do not fit together",
-                problems=tuple(str(problem) for problem in self.problems),
+                problems=tuple(one_line(str(problem)) for problem in self.problems),
                 hint=_hint(self.problems),
             )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from layersmith.analysis.linkmap import highest_version, unmet_versions
-from layersmith.analysis.loader import Broken, Library, own_directories, refused_elements
+from layersmith.analysis.loader import Broken
+from layersmith.analysis.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from layersmith.analysis.glibc import Glibc
     from layersmith.analysis.linkmap import LinkMap
+    from layersmith.analysis.loader import Library
+    from layersmith.analysis.searchpath import SearchPaths
 
 __all__ = [
     "AbiMismatch",
@@ -19,9 +20,11 @@ __all__ = [
     "MissingInterpreter",
     "MissingLibrary",
     "Problem",
+    "Problems",
     "UnsafeSearchPath",
-    "problems_of",
 ]
+
+_MOST_SHOWN: Final = 12  # directories
 
 
 class MissingLibrary(NamedTuple):
@@ -33,7 +36,9 @@ class MissingLibrary(NamedTuple):
 
     def __str__(self) -> str:
         """Name the library, who wants it and where it was looked for."""
-        return f"{self.soname}, needed by {self.wanted_by}, is not in {', '.join(self.searched)}"
+        more = len(self.searched) - _MOST_SHOWN
+        places = [*self.searched[:_MOST_SHOWN], *([f"{more} more"] if more > 0 else [])]
+        return f"{self.soname}, needed by {self.wanted_by}, is not in {', '.join(places)}"
 
 
 class AbiMismatch(NamedTuple):
@@ -91,29 +96,33 @@ Problem: TypeAlias = (
 )
 
 
-def problems_of(loaded: LinkMap, glibc: Glibc) -> Iterator[Problem]:
-    """Yield what is wrong in one process, in the order of loading."""
-    for library in loaded.objects:
-        for element in refused_elements(library, glibc):
-            yield UnsafeSearchPath(library.path, element)
-    for requester, name, found in loaded.needs:
-        if found is None:
-            yield MissingLibrary(name, requester.path, searched(requester, glibc))
-        elif isinstance(found, Broken):
-            yield BrokenObject(found.name, found.cause, requester.path)
-        else:
-            unmet = unmet_versions(requester.elf, name, found.elf)
-            if unmet:
-                yield mismatch(requester, name, found, unmet)
+class Problems:
+    """What is wrong in processes, asked about one after another: equal questions once."""
 
+    def __init__(self, paths: SearchPaths) -> None:
+        self._paths = paths
+        self._versions = Versions(paths.effort)
 
-def mismatch(requester: Library, name: str, provider: Library, unmet: list[str]) -> AbiMismatch:
-    """Say which versions are `unmet`, and what the provider has instead."""
-    highest = highest_version(provider.elf, unmet[-1])
-    return AbiMismatch(name, tuple(sorted(unmet)), requester.path, provider.path, highest)
+    def of(self, loaded: LinkMap) -> Iterator[Problem]:
+        """Yield what is wrong in one process, in the order of loading."""
+        for library in loaded.objects:
+            for element in self._paths.refused(library):
+                yield UnsafeSearchPath(library.path, element)
+        searched: tuple[Library | None, tuple[str, ...]] = (None, ())
+        for requester, name, found in loaded.needs:
+            if found is None:
+                if searched[0] is not requester:
+                    searched = requester, self._searched(requester)
+                self._paths.effort.spend(1 + (len(searched[1]) >> 6), requester.path)
+                yield MissingLibrary(name, requester.path, searched[1])
+            elif isinstance(found, Broken):
+                yield BrokenObject(found.name, found.cause, requester.path)
+            else:
+                versions, highest = self._versions.unmet(requester, name, found)
+                if versions:
+                    yield AbiMismatch(name, versions, requester.path, found.path, highest)
 
-
-def searched(requester: Library, glibc: Glibc) -> tuple[str, ...]:
-    """Return where a need of `requester` is looked for."""
-    defaults = () if requester.elf.ignores_default_directories else glibc.system
-    return (*own_directories(requester, glibc), "ld.so.cache", *defaults)
+    def _searched(self, requester: Library) -> tuple[str, ...]:
+        """Return where a need of `requester` is looked for."""
+        defaults = () if requester.elf.ignores_default_directories else self._paths.glibc.system
+        return (*self._paths.own(requester), "ld.so.cache", *defaults)

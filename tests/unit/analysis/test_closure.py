@@ -19,7 +19,7 @@ from layersmith.analysis.problems import (
     MissingLibrary,
     UnsafeSearchPath,
 )
-from layersmith.errors import ClosureError
+from layersmith.errors import ClosureError, ElfError
 from layersmith.rootfs.entries import Directory, File
 from layersmith.rootfs.tree import Root, Tree
 
@@ -415,11 +415,37 @@ def test_a_shared_memory_reads_each_object_once() -> None:
     assert len(read) <= 2
 
 
-def test_needs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layersmith.analysis.closure.MAX_NEEDS", 5)
-    builder = world({f"{n}.so": library(None, "libc.so.6") for n in range(9)})
-    with pytest.raises(ClosureError, match="more than 5 needs"):
-        close(builder, world({}), *[f"{n}.so" for n in range(9)])
+def test_problems_are_counted() -> None:
+    builder = world({"x.so": library(None, *[f"lib{n}.so" for n in range(1100)])})
+    with pytest.raises(ClosureError, match=r"in more than 1000 ways; lib0\.so, needed by x\.so"):
+        close(builder, world({}), "x.so")
+    with pytest.raises(ClosureError, match="in more than 1000 ways"):
+        verify(builder, ["x.so"])
+    assert close(builder, world({}), "x.so", accept=("lib*",)).problems == ()
+    assert verify(builder, ["x.so"], accepted=("lib*",)) == ()
+
+
+def test_directories_that_were_searched_are_told_in_short() -> None:
+    many = ":".join(f"/opt/{n}" for n in range(500))
+    (problem,) = close(
+        world({"x.so": library(None, "liba.so", runpath=many)}), world({}), "x.so"
+    ).problems
+    assert str(problem).endswith("/opt/10, /opt/11, 493 more")
+
+
+def test_versions_and_needs_do_not_multiply() -> None:
+    """8,000 versions wanted by 4,000 needs for one library of 8,000 others: it took minutes."""
+    wants = {"liba.so": [f"W_{n}" for n in range(8000)]}
+    builder = world(
+        {
+            "usr/lib/liba.so": library("liba.so", versions=[f"V_{n}" for n in range(8000)]),
+            "x.so": library(None, *["liba.so"] * 4000, wants=wants),
+        }
+    )
+    start = time.process_time()
+    with pytest.raises(ElfError, match="steps to resolve"):
+        close(builder, world({}), "x.so")
+    assert time.process_time() - start < 5
 
 
 def test_many_programs_in_a_long_chain_end() -> None:

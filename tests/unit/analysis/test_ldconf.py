@@ -121,12 +121,17 @@ def test_globs_are_bounded() -> None:
     with pytest.raises(ElfError, match="too much"):
         listed("include /d" + "/*" * 40, **files)
     with pytest.raises(ElfError, match="too much"):
-        listed("include /d/*\n" * 60_000, **files)
+        listed("include /d/*\n" * 15_000, **files)
+    with pytest.raises(ElfError, match="too many"):
+        listed("".join(f"include /e*{n}\n" for n in range(10_000)), **files)
 
 
 def test_sizes_are_bounded() -> None:
     with pytest.raises(ElfError, match="larger"):
         listed("#" * (2 << 20))
+    half = dict.fromkeys("ab", "#" * (150 << 10))
+    with pytest.raises(ElfError, match=r"^etc/ld.so.conf.d/b.conf: larger .* includes and all"):
+        listed("include /etc/ld.so.conf.d/*", **in_conf_d(**half))
     with pytest.raises(ElfError, match="more than"):
         listed("\n".join(f"/{n}" for n in range(20_000)))
 

@@ -1,5 +1,7 @@
 """Each rule of ld.so(8) by one small root; the interop tests ask the real loader."""
 
+import time
+
 import pytest
 from msgspec import structs
 from tests.build.elf import AARCH64, I386, elf
@@ -15,10 +17,12 @@ from tests.unit.analysis.worlds import (
     world,
 )
 
-from layersmith.analysis.closure import load
+from layersmith.analysis.closure import load, verify
+from layersmith.analysis.effort import Effort
 from layersmith.analysis.linkmap import link_map
-from layersmith.analysis.loader import Broken, Library, expand, own_directories, refused_elements
+from layersmith.analysis.loader import Broken, Library
 from layersmith.analysis.objects import Objects
+from layersmith.analysis.searchpath import SearchPaths
 from layersmith.errors import ElfError
 from layersmith.rootfs.tree import Root
 
@@ -105,13 +109,14 @@ def test_a_token_without_a_value_drops_the_element() -> None:
     root = world({})
     glibc = glibc_in(root)
     unknown = type(glibc)(64, 4242, True, glibc.interpreter, glibc.system)
+    there = SearchPaths(unknown, Effort())
     opened = Objects().open(root, f"{LIB}/libc.so.6")
     assert opened is not None
     owner = load(loader_in(root), opened).objects[0]
-    assert expand("/x/$PLATFORM", owner, unknown) is None
+    assert there.expand("/x/$PLATFORM", owner) is None
     runner = structs.replace(owner, elf=structs.replace(owner.elf, runpath="/a:/$PLATFORM:/b"))
-    assert own_directories(runner, unknown) == ("/a", "/b")
-    assert expand("/x/$LIB", owner, unknown) == "/x/lib/x86_64-linux-gnu"
+    assert there.own(runner) == ("/a", "/b")
+    assert there.expand("/x/$LIB", owner) == "/x/lib/x86_64-linux-gnu"
 
 
 def test_origin_is_the_real_place_of_a_program_and_the_name_of_a_library() -> None:
@@ -134,7 +139,7 @@ def test_the_working_directory_is_refused(path: str) -> None:
         {"main": library(None, "liba.so", runpath=path), "liba.so": A, "usr/lib/liba.so": A}
     )
     program = loaded(root, "main").objects[0]
-    assert bool(refused_elements(program, glibc_in(root))) == (path != "")
+    assert bool(SearchPaths(glibc_in(root), Effort()).refused(program)) == (path != "")
     assert answers(root, "main") == {"liba.so": "usr/lib/liba.so"}  # a default directory
 
 
@@ -407,10 +412,41 @@ def test_rpaths_of_a_chain_are_bounded() -> None:
 
 
 def test_the_files_looked_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layersmith.analysis.loader.MAX_TRIES", 50)
+    monkeypatch.setattr("layersmith.analysis.loader._TRY", 100_000)
     root = world({"main": library(None, *[f"lib{number}.so" for number in range(30)])})
-    with pytest.raises(ElfError, match="more than 50 files"):
+    with pytest.raises(ElfError, match="more than 1000000 steps"):
         loaded(root, "main")
+
+
+def test_needs_are_bounded() -> None:
+    """Chains that every program walks anew, in a thousand directories."""
+    root = world(
+        {
+            f"opt{n}/lib{n}.so": library(f"lib{n}.so", f"lib{n + 1}.so", rpath=f"/opt{n + 1}")
+            for n in range(900)
+        }
+    )
+    start = time.process_time()
+    with pytest.raises(ElfError, match="more than 1000000 steps"):
+        verify(root, [f"opt{n}/lib{n}.so" for n in range(900)], accepted=["*"])
+    assert time.process_time() - start < 5
+
+
+def test_what_expands_beyond_a_path_is_no_name() -> None:
+    """500 times an $ORIGIN of 3,000 characters, in 250 needs: it took half a minute."""
+    deep = "/".join(["d" * 250] * 12)
+    root = world(
+        {
+            f"{deep}/main": library(
+                None, *["$ORIGIN" * 500] * 250, "liba.so", runpath="$ORIGIN$ORIGIN:$ORIGIN/x"
+            ),
+            f"{deep}/x/liba.so": A,
+        }
+    )
+    start = time.process_time()
+    found = answers(root, f"{deep}/main")
+    assert found == {"$ORIGIN" * 500: None, "liba.so": f"{deep}/x/liba.so"}
+    assert time.process_time() - start < 1
 
 
 def test_endless_search_paths_are_refused() -> None:
@@ -426,4 +462,34 @@ def test_a_link_map_needs_no_interpreter() -> None:
     assert opened is not None
     loader = loader_in(root)
     program = load(loader, opened).objects[0]
-    assert len(link_map(program, None, loader.find, loader.glibc).objects) == 2
+    assert len(link_map(program, None, loader.find, loader.paths).objects) == 2
+
+
+BANNER = "GNU C Library ("
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0/" + "lib" * 300_000,
+        "\0" + "/lib" * 300_000 + "/",
+        (BANNER + "x) ") * 50_000,
+        (BANNER + "x) release version ") * 30_000,
+        BANNER + "x) release version " + "1" * 9000 + ".\n",
+    ],
+)
+def test_words_of_a_c_library_are_soon_read(text: str) -> None:
+    """18 KB of the third kind took 20 seconds, the last one was no number."""
+    words = text.encode()
+    root = world(
+        {
+            f"{LIB}/ld-linux-x86-64.so.2": elf(
+                soname="ld", pad=b"\0/lib64/\0/usr/lib64/\0" + words
+            ),
+            "usr/lib64/libc.so.6": elf(soname="libc.so.6", pad=words),
+        }
+    )
+    start = time.process_time()
+    assert glibc_in(root).version == ()
+    assert glibc_in(root).system == ("/lib64", "/usr/lib64")
+    assert time.process_time() - start < 2
