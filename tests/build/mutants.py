@@ -99,3 +99,21 @@ def mutated(rng: Random) -> bytes:
             data[at + 148 : at + 156] = b" " * 8
             data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + BLOCK])
     return bytes(data[: rng.randrange(len(data))] if rng.random() < 0.1 else data)
+
+
+def damaged_blob(rng: Random, blob: bytes) -> bytes:
+    """Return a compressed stream with a byte changed, dropped or doubled, or cut short."""
+    data = bytearray(blob)
+    at = rng.randrange(len(data))
+    kind = rng.randrange(5)
+    if kind == 0:
+        return bytes(data[:at])
+    if kind == 1:
+        data[at] ^= 1 << rng.randrange(8)
+    elif kind == 2:
+        data[at : at + 1] = bytes([data[at]]) * 2
+    elif kind == 3:
+        del data[at]
+    else:
+        data += rng.choice((b"\0", bytes(512), blob[: at + 1], blob[at:]))
+    return bytes(data)

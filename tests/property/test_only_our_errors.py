@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.build.hostile import CASES
+from tests.build.corpus import CASES
 from tests.build.image import AMD64, Made, for_platform, put_index
 from tests.build.layers import stacked
 from tests.build.mutants import WHOLE, mutated

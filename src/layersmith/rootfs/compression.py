@@ -1,7 +1,9 @@
 """Reading compressed layers (they are written by :mod:`layersmith.rootfs.compressor`).
 
-gzip (all members, trailer checked, only NULs may follow) through ISA-L, zstd (all
-frames) through zstandard; bounded pieces, and a cap on what may come out.
+gzip (all members, trailers checked) through ISA-L, zstd (all frames) through zstandard;
+bounded pieces, and a cap on what may come out. What the readers of runtimes refuse is
+refused: anything behind the last member or frame, NULs too, and a zstd stream that starts
+with a skippable frame, which containers/image takes for no zstd.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _ZSTD_STEP: Final = 1 << 10
 _FLOOR: Final = 256 << 20
 _MAX_RATIO: Final = 100
 _MAX_WINDOW: Final = 128 << 20
+_GZIP_MAGIC: Final = b"\x1f"
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
 def decompress(stream: Readable, compression: str, size: int) -> Iterator[bytes]:
@@ -95,16 +99,9 @@ def _gunzip(stream: Readable) -> Iterator[bytes]:
         except isal_zlib.IsalError as error:  # type: ignore[misc]  # the stub has an instance  # type: ignore[misc] # its stub is wrong
             raise LayerError(f"damaged gzip stream: {error}") from None
         data = member.unused_data or stream.read(_INPUT)
-        if data[:1] == b"\0":
-            _only_padding(data, stream)
-            return
-
-
-def _only_padding(data: bytes, stream: Readable) -> None:
-    while data:
-        if data.strip(b"\0"):
-            raise LayerError("garbage behind the gzip stream")
-        data = stream.read(_INPUT)
+        if data and data[:1] != _GZIP_MAGIC:
+            what = "padding" if data[:1] == b"\0" else "garbage"
+            raise LayerError(f"{what} behind the gzip stream, which runtimes refuse")
 
 
 def _unzstd(stream: Readable) -> Iterator[bytes]:
@@ -112,9 +109,12 @@ def _unzstd(stream: Readable) -> Iterator[bytes]:
     import zstandard  # noqa: PLC0415
 
     context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    data = memoryview(stream.read(_INPUT))
-    if not data:
-        raise LayerError("an empty zstd stream")
+    head = stream.read(_INPUT)
+    while 0 < len(head) < len(_ZSTD_MAGIC) and (more := stream.read(_INPUT)):
+        head += more
+    if not head.startswith(_ZSTD_MAGIC):
+        raise LayerError("the stream does not start with a zstd frame")
+    data = memoryview(head)
     try:
         while data:
             frame = context.decompressobj()

@@ -27,6 +27,12 @@ __all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "read_l
 _PREFIX: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _IMPLICIT: Final = Meta(0o755)
+# What overlayfs, on which runtimes unpack layers, takes for whiteouts and the like.
+_OVERLAY: Final = tuple(
+    f"{space}.overlay.{name}"
+    for space in ("trusted", "user")
+    for name in ("opaque", "redirect", "metacopy", "whiteout")
+)
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +85,8 @@ def read_layer(stream: Readable, diff_id: str) -> Iterator[Change]:
         if entry.type == "1":
             yield HardLink(entry.path, entry.link)
             continue
+        if entry.xattrs or entry.type == "3":
+            _check_overlay(entry)
         meta = Meta(entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
         meta = metas.setdefault(meta, meta)
         yield Put(entry.path, _made(entry, meta, reader, diff_id))
@@ -107,6 +115,15 @@ def _check_whiteout(entry: TarEntry, folder: str, name: str) -> None:
         raise BadWhiteout("a whiteout of no name", path=entry.path)
     if entry.type != "0" or entry.size:
         raise BadWhiteout("a whiteout must be an empty regular file", path=entry.path)
+
+
+def _check_overlay(entry: TarEntry) -> None:
+    """Refuse what is an entry to who reads the layer, and a whiteout to who mounts it."""
+    if entry.type == "3" and entry.major == entry.minor == 0:
+        raise BadWhiteout("the device 0:0, a whiteout to overlayfs", path=entry.path)
+    for name, _ in entry.xattrs:
+        if name.startswith(_OVERLAY):
+            raise BadWhiteout(f"the attribute {name[:60]!r} of overlayfs", path=entry.path)
 
 
 def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:

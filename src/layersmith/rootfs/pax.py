@@ -12,6 +12,12 @@ __all__ = ["encode", "number", "parse", "times", "xattrs"]
 XATTR: Final = "SCHILY.xattr."
 _NO_NUL: Final = frozenset({"path", "linkpath", "uname", "gname"})
 _MAX_RECORDS: Final = 1000
+# Go reads over these, while libarchive and star take size, type or device from them.
+_RIVALS: Final = frozenset({
+    "SCHILY.realsize", "SCHILY.filetype", "SCHILY.devmajor", "SCHILY.devminor",
+    "SUN.devmajor", "SUN.devminor",
+})  # fmt: skip
+_CHARSETS: Final = frozenset({b"BINARY", b"ISO-IR 10646 2000 UTF-8"})
 _INTEGER = re.compile(rb"-?[0-9]{1,19}")
 _SECONDS = re.compile(rb"(-?[0-9]{1,15})(?:\.([0-9]*))?")
 
@@ -40,8 +46,10 @@ def _add(records: dict[str, bytes], raw: bytes, equals: bytes, value: bytes) -> 
         raise MalformedTar("a malformed PAX record")
     if key in records or len(records) >= _MAX_RECORDS:
         raise MalformedTar(f"the PAX record {key[:60]!r} stands twice, or there are too many")
-    if key.startswith("GNU.sparse."):
-        raise MalformedTar("a sparse file, which image-spec advises against")
+    if key.startswith("GNU."):
+        raise MalformedTar(f"a sparse file or a part of a dump ({key[:60]!r})")
+    if key in _RIVALS or (key == "hdrcharset" and value not in _CHARSETS):
+        raise MalformedTar(f"the PAX record {key[:60]!r}, which readers understand differently")
     if not value and not key.startswith(XATTR):
         # To POSIX an empty value deletes the record; readers differ, so it is refused.
         raise MalformedTar(f"the PAX record {key[:60]!r} is empty")

@@ -68,16 +68,16 @@ def test_all_members_and_frames_are_read() -> None:
     assert inflated(gzip.compress(b"a") + gzip.compress(b"") + gzip.compress(b"b"), "gzip") == b"ab"
     frame = zstandard.ZstdCompressor().compress
     skippable = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"toc.."
-    data = skippable + frame(b"a") + frame(b"") + skippable + frame(b"b") + skippable
+    data = frame(b"a") + frame(b"") + skippable + frame(b"b") + skippable
     for most in (1, 3, 100):
         assert inflated(data, "zstd", most) == b"ab"
 
 
 def test_very_many_frames_take_linear_time() -> None:
     data = zstandard.ZstdCompressor().compress(b"x") * 20_000
-    started = time.monotonic()
+    started = time.process_time()
     assert inflated(data, "zstd") == b"x" * 20_000
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_gzip_header_may_carry_a_name() -> None:
@@ -87,10 +87,18 @@ def test_a_gzip_header_may_carry_a_name() -> None:
     assert inflated(out.getvalue(), "gzip") == b"content"
 
 
-def test_nuls_behind_gzip_are_padding() -> None:
-    data = gzip.compress(TEXT)
-    assert inflated(data + bytes(1), "gzip") == TEXT
-    assert inflated(data + bytes(500_000), "gzip") == TEXT
+@pytest.mark.parametrize("count", [1, 512, 500_000])
+def test_nuls_behind_gzip_are_refused_as_go_does(count: int) -> None:
+    for most in (17, MIB):
+        with pytest.raises(LayerError, match="padding behind the gzip stream"):
+            inflated(gzip.compress(TEXT) + bytes(count), "gzip", most)
+
+
+def test_a_skippable_frame_first_is_refused_as_containers_tools_do() -> None:
+    skippable = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"toc.."
+    for most in (1, MIB):
+        with pytest.raises(LayerError, match="does not start with a zstd frame"):
+            inflated(skippable + compressed(TEXT, "zstd"), "zstd", most)
 
 
 GZIP, ZSTD = compressed(TEXT, "gzip"), compressed(TEXT, "zstd")

@@ -192,6 +192,6 @@ def test_deep_paths_take_linear_time() -> None:
             for n in range(150)
         )
     )
-    started = time.monotonic()
+    started = time.process_time()
     stacked(base, layer)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

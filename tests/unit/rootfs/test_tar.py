@@ -201,9 +201,9 @@ def test_the_stream_may_give_little_at_once(most: int) -> None:
 
 
 def test_a_stream_of_single_bytes_takes_linear_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert len(list(TarReader(Counting(archive(file("f", b"x" * 400_000)), 1)))) == 1
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_declared_size_allocates_nothing() -> None:
