@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 NAME = "team/python"
+PATIENCE = 15  # seconds: far less than trying again takes, enough for a busy machine
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_private_ca_is_named_in_any_usual_way(held: Served, image: tuple[str, 
 
     began = time.monotonic()
     refused(layersmith("digest", name, env=alone), 5, "TLS fails", "--ca-file")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE
 
     skipped = layersmith("digest", name, "--insecure-skip-tls-verify", held.host, env=alone)
     assert skipped.out == f"{image[1]}\n"
@@ -176,7 +177,7 @@ def test_a_wrong_password_ends_it_at_once(held: Served, image: tuple[str, str]) 
     held.log_in("wr0ng")
     began = time.monotonic()
     done = run(held, "copy", image[0], f"{held.host}/{NAME}:new", "--quiet")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE
     refused(done, 4)
     assert "wr0ng" not in done.err
     held.log_in()
@@ -229,7 +230,7 @@ def test_a_token_that_is_over_is_replaced(held: Served, image: tuple[str, str]) 
 def test_a_push_is_refused_clearly(held: Served, image: tuple[str, str]) -> None:
     began = time.monotonic()
     done = run(held, "copy", image[0], f"{held.host}/{NAME}:new", "--quiet")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE
     refused(done, 5, held.host, "405")
     refused(run(held, "digest", f"{held.host}/{NAME}:new"), 3)
 

@@ -106,8 +106,8 @@ def _push(served: Served, image: Image, tag: str = "") -> Result:
 def _cell(name: str, check: Callable[[], None]) -> str:
     try:
         check()
-    except Failed as error:
-        return f"{name}: {error}"
+    except Exception as error:  # noqa: BLE001 - however it fails, the cell has not passed
+        return f"{name}: {type(error).__name__}: {error}"
     return ""
 
 

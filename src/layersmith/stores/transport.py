@@ -254,6 +254,7 @@ def wire_error(error: BaseException, url: str) -> RegistryError:
     return RegistryError(f"{where}: the answer is not HTTP", temporary=True)
 
 
+_NO_TUNNEL: Final = "Tunnel connection failed: "
 _TLS_HINT: Final = (
     "name the CA's certificates with --ca-file, "
     "or a host that speaks plain HTTP with --plain-http HOST"
@@ -267,4 +268,6 @@ def _reason(causes: list[BaseException]) -> str:
             return one_line(verify, 120)
         if isinstance(cause, OSError) and cause.strerror:
             return one_line(cause.strerror, 120)
+        if isinstance(cause, OSError) and str(cause).startswith(_NO_TUNNEL):  # http.client's text
+            return one_line(str(cause).removeprefix(_NO_TUNNEL), 120)
     return ""
