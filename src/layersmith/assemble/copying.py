@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
-from layersmith.assemble.referrers import Listed, find, tag_lists
+from layersmith.assemble.referrers import Listed, cosign_tags, find, tag_lists
 from layersmith.errors import InvalidInput, InvalidReference, intention
 from layersmith.oci.documents import CONFIG_TYPES, Manifest
 from layersmith.oci.graph import MAX_NESTING, Node, walk
@@ -16,10 +16,10 @@ from layersmith.oci.reference import valid_tag
 from layersmith.stores.refnames import REF_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from layersmith.assemble.crew import Crew
-    from layersmith.assemble.places import Place
+    from layersmith.assemble.places import Place, Repository
     from layersmith.oci.content import Progress, Readable, Source
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Descriptor, Document, Platform
@@ -44,6 +44,19 @@ class Copied:
     left: Sequence[Descriptor]
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What is about the images that are copied: listed as referrers, or tagged by cosign."""
+
+    listed: Sequence[Listed] = ()
+    tagged: Mapping[str, Node] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The tops of all of it."""
+        return [*(listed.node for listed in self.listed), *self.tagged.values()]
+
+
 def copy(
     registries: Registries,
     crew: Crew,
@@ -64,8 +77,8 @@ def copy(
         node = walk(source, find_top(source, origin.identifier, platform))
     _check_fits(target, node, referrers=referrers)
     with intention(f"reading {origin}"):
-        beside = find(origin, source, node.nodes()) if referrers else []
-    lists = tag_lists(target, sink, beside)
+        beside = _beside(origin, source, node) if referrers else _Beside()
+    lists = tag_lists(target, sink, beside.listed)
     tag = _tag(origin, target, node.descriptor)
     delivery = _delivery(_watched(source, origin, crew), origin, node, beside, lists)
     deliver(delivery, [Destination(sink, (tag,))], crew)
@@ -75,7 +88,7 @@ def copy(
         manifests=sum(map(len, delivery.stages)) - len(lists),
         blobs=len(delivery.blobs),
         size=sum(blob.descriptor.size for blob in delivery.blobs),
-        referrers=[listed.node.descriptor for listed in beside],
+        referrers=[one.descriptor for one in beside.nodes],
         left=[d for d in _blobs(node, beside).values() if not _is_to_be_moved(d)],
     )
 
@@ -85,6 +98,12 @@ def find_top(source: Source, identifier: str, platform: Platform | None) -> Desc
     if platform is None:
         return source.resolve(identifier)
     return select(source, load(source, identifier), platform).manifest.descriptor
+
+
+def _beside(place: Place, source: Repository, top: Node) -> _Beside:
+    listed = find(place, source, top.nodes())
+    below = [one for node in (top, *(each.node for each in listed)) for one in node.nodes()]
+    return _Beside(listed, cosign_tags(source, below))
 
 
 def _check_fits(target: Place, node: Node, *, referrers: bool) -> None:
@@ -122,16 +141,16 @@ def _delivery(
     source: Source,
     origin: Place,
     node: Node,
-    beside: Sequence[Listed],
+    beside: _Beside,
     lists: dict[str, Document[Any]],
 ) -> Delivery:
     stages: dict[int, dict[Digest, Document[Any]]] = {}
     depths = {one.descriptor.digest: 0 for one in node.nodes()}
-    for listed in beside:
+    for listed in beside.listed:
         depths[listed.node.descriptor.digest] = depths[listed.subject] + 1
-    for top in (node, *(listed.node for listed in beside)):
+    for top in (node, *beside.nodes):
         # A referrer comes after what it refers to, an index after what is below it.
-        first = depths[top.descriptor.digest] * (MAX_NESTING + 2)
+        first = depths.get(top.descriptor.digest, 0) * (MAX_NESTING + 2)
         for one in top.nodes():
             if one.document is not None:
                 stage = stages.setdefault(first + one.height, {})
@@ -142,13 +161,16 @@ def _delivery(
         top=node.descriptor,
         blobs=[Blob(b, source, origin.reference) for b in blobs.values() if _is_to_be_moved(b)],
         stages=[*ordered, list(lists.values())],
-        names=[(tag, document.descriptor) for tag, document in lists.items()],
-        anyway=bool(beside),
+        names=[
+            *((tag, top.descriptor) for tag, top in beside.tagged.items()),
+            *((tag, document.descriptor) for tag, document in lists.items()),
+        ],
+        anyway=bool(beside.nodes),
     )
 
 
-def _blobs(node: Node, beside: Sequence[Listed]) -> dict[Digest, Descriptor]:
-    tops = (node, *(listed.node for listed in beside))
+def _blobs(node: Node, beside: _Beside) -> dict[Digest, Descriptor]:
+    tops = (node, *beside.nodes)
     return {blob.digest: blob for top in tops for one in top.nodes() for blob in one.blobs}
 
 

@@ -2,7 +2,8 @@
 
 A registry either keeps the list of what refers to a digest itself, or clients keep it
 as an index under a tag made of the digest ("Referrers Tag Schema"). Layouts and
-archives have only the latter.
+archives have only the latter. cosign's signatures, attestations and SBOMs refer to
+nothing: they have tags made of the digest of what they are about.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from layersmith.assemble.places import Place, Repository
     from layersmith.oci.digest import Digest
 
-__all__ = ["Listed", "find", "referrers_tag", "tag_lists"]
+__all__ = ["Listed", "cosign_tags", "find", "referrers_tag", "tag_lists"]
 
 _MAX_REFERRERS: Final = 1000
+_COSIGN_TAGS: Final = ("sig", "att", "sbom")
 
 
 def referrers_tag(digest: Digest) -> str:
@@ -64,6 +66,24 @@ def find(place: Place, source: Repository, nodes: Iterable[Node]) -> list[Listed
             if len(found) > _MAX_REFERRERS:
                 raise DocumentError(f"{source.name}: more than {_MAX_REFERRERS} referrers")
     return list(found.values())
+
+
+def cosign_tags(source: Repository, nodes: Iterable[Node]) -> dict[str, Node]:
+    """Return by tag what cosign keeps beside `nodes`, and beside that."""
+    todo = list({node.descriptor.digest: node for node in nodes if node.document is not None})
+    found: dict[str, Node] = {}
+    for digest in todo:
+        for kind in _COSIGN_TAGS:
+            tag = f"{referrers_tag(digest)}.{kind}"
+            try:
+                top = source.resolve(tag)
+            except NotFound:
+                continue
+            found[tag] = walk(source, top)
+            todo += [top.digest] if top.digest not in todo else []
+            if len(found) > _MAX_REFERRERS:
+                raise DocumentError(f"{source.name}: more than {_MAX_REFERRERS} tags of cosign's")
+    return found
 
 
 def tag_lists(

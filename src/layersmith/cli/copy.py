@@ -19,7 +19,12 @@ _PLACE = "a registry reference, oci:DIR, oci-archive:FILE or docker-archive:FILE
 From = Annotated[str, typer.Argument(help=f"What to copy: {_PLACE}", metavar="SRC")]
 To = Annotated[str, typer.Argument(help=f"Where to: {_PLACE}", metavar="DST")]
 Referrers = Annotated[
-    bool, typer.Option("--referrers", help="Copy what refers to the images too: signatures, SBOMs.")
+    bool,
+    typer.Option(
+        "--referrers",
+        help="Copy what is about the images too: signatures, SBOMs, attestations, whether they are "
+        "referrers or have tags of cosign's (sha256-....sig, .att, .sbom).",
+    ),
 ]
 
 

@@ -259,6 +259,44 @@ def test_a_registry_with_the_api_keeps_its_own_list(world: World) -> None:
     assert [d.digest for d in done.referrers] == [note.digest]
 
 
+def tagged(sink: Sink, subject: Descriptor, kind: str) -> Descriptor:
+    """Put what cosign does: a manifest that refers to nothing, under a tag made of a digest."""
+    made = Made(manifest={"annotations": {"about": f"{kind} of {subject.digest}"}}).put(sink)
+    sink.tag(f"{referrers_tag(subject.digest)}.{kind}", made)
+    return made
+
+
+@pytest.mark.parametrize("dst", ["oci:y", "oci-archive:y.tar", "registry:"])
+def test_what_cosign_tags_goes_along(world: World, dst: str) -> None:
+    layout = Layout(world.folder / "x")
+    top = planted(layout)
+    child = walk(layout, top).children[0].descriptor
+    note = attached(layout, top, b"a note")
+    listed(layout, top, note)
+    signature = tagged(layout, top, "sig")
+    about = [signature, tagged(layout, child, "att"), tagged(layout, note, "sbom"),
+             tagged(layout, signature, "sig")]  # fmt: skip
+    tagged(layout, Made(runtime={"User": "x"}).put(layout), "sig")  # of another image
+    name = f"{dst.rstrip(':')}:t"
+    assert world.copy("oci:x:t", name).referrers == []
+    done = world.copy("oci:x:t", name, referrers=True)
+    assert {d.digest for d in done.referrers} == {note.digest, *(d.digest for d in about)}
+    back = world.copy(name, "oci:back", referrers=True)
+    assert {d.digest for d in back.referrers} == {d.digest for d in done.referrers}
+    source = Layout(world.folder / "back")
+    assert source.resolve(f"{referrers_tag(top.digest)}.sig").digest == signature.digest
+    assert len(source.tags()) == 6
+
+
+def test_cosign_s_tags_come_before_the_image_s(world: World) -> None:
+    layout = Layout(world.folder / "x")
+    top = planted(layout)
+    tagged(layout, top, "sig")
+    world.copy("oci:x:t", "registry:t", referrers=True)
+    puts = [r.path.rpartition("/")[2] for r in world.fake.log if r.method == "PUT"]
+    assert puts[-2:] == [f"{referrers_tag(top.digest)}.sig", "t"]
+
+
 def test_a_list_that_lies_is_an_error(world: World) -> None:
     layout = Layout(world.folder / "x")
     top = planted(layout)
