@@ -5,6 +5,7 @@ Pure values: a directory and an archive read and change it the same way.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import DocumentError, NotFound, one_line
@@ -20,6 +21,8 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 LAYOUT_VERSION: Final = b'{"imageLayoutVersion":"1.0.0"}'
 _NEW: Final[Mapping[str, Any]] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
 _MOST_SHOWN: Final = 30
+# Tags made of a digest: what refers to it, and what cosign has about it. No images' names.
+_BESIDE: Final = re.compile(r"sha(?:256|512)-[0-9a-f]{64}(?:\.[a-z]+)?")
 
 
 class RefNames:
@@ -65,8 +68,9 @@ class RefNames:
         digest = [d for d in entries if d.digest == identifier]
         if named or digest:
             return (named or digest)[-1]
-        if identifier == "latest" and len({d.digest for d in entries}) == 1:
-            return entries[0]
+        images = [d for d in entries if not _BESIDE.fullmatch(d.annotations.get(REF_NAME, ""))]
+        if identifier == "latest" and len({d.digest for d in images}) == 1:
+            return images[0]
         names = sorted({d.annotations.get(REF_NAME, "(untagged)") for d in entries})
         there = ", ".join(names[:_MOST_SHOWN]) or "nothing"
         shown = one_line(identifier, 140)
