@@ -19,6 +19,8 @@
     │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
     ├─ ElfError                           8
     ├─ ClosureError                       8   every missing library and version, together
+    ├─ LockMismatch                      10   recipe and lock, or compressor and lock, differ
+    ├─ Differs                            1   a check was asked for, and its answer is no
     └─ Interrupted                      130   ctrl-C, or a failure in another thread
 
 A message reads ``what, where, why``; the hint says what to try. Messages are for
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadWhiteout",
     "ClosureError",
+    "Differs",
     "DigestMismatch",
     "DocumentError",
     "ElfError",
@@ -47,6 +50,7 @@ __all__ = [
     "InvalidTarget",
     "LayerError",
     "LayersmithError",
+    "LockMismatch",
     "MalformedTar",
     "MissingContent",
     "NotFound",
@@ -252,6 +256,22 @@ class ClosureError(LayersmithError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__("; ".join((message, *problems)) if problems else message, hint=hint)
         self.problems = problems
+
+
+class LockMismatch(LayersmithError):
+    """A lock is not of this recipe, or not for this layersmith; `differences` says where."""
+
+    exit_code = 10
+
+    def __init__(self, message: str, *, differences: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.differences = differences
+
+
+class Differs(LayersmithError):
+    """What was compared is not equal; what differs has been told already."""
+
+    exit_code = 1
 
 
 @contextmanager

@@ -75,8 +75,10 @@ class Reader:
 
     def forget(self, blobs: Sequence[Blob]) -> None:
         """Let the cache forget what these layers were, so that they are read again."""
+        self._layers.close()
         for blob in blobs:
-            self._layers.drop(blob.layer.diff_id)
+            for part in ("index", "tar"):
+                self._cache.layer_path(blob.layer.diff_id, part).unlink(missing_ok=True)
 
 
 class Watch:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from layersmith import __version__
 from layersmith.assemble.delivery import Blob, Delivery, Destination, bring, stale
-from layersmith.assemble.inputs import Inputs, resolve
+from layersmith.assemble.inputs import FREE, Inputs, Pinned, resolve
 from layersmith.assemble.outcome import Assembled, Outcome
 from layersmith.assemble.places import Place
 from layersmith.errors import RecipeError, one_line
@@ -33,15 +33,17 @@ _FORMAT: Final = "outcome 1"
 _ELSEWHERE: Final[dict[str, Any]] = {"output": "", "push": (), "mirrors": {}, "plain_http": ()}
 
 
-def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
+def assemble(
+    workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE
+) -> Assembled:
     """Make the image of every platform and deliver the index to every place.
 
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
     places = _destinations(target, recipe)
-    inputs = resolve(workshop, target, recipe)
-    key = _key(target, recipe, inputs)
+    inputs = resolve(workshop, target, recipe, pinned)
+    key = _key(target, recipe, inputs, pinned)
     outcome = Outcome.recall(workshop.cache, key)
     if outcome is not None:
         names = _deliver(workshop, target, inputs, outcome, places, hold=True)
@@ -49,14 +51,14 @@ def assemble(workshop: Workshop, target: Target, recipe: Recipe) -> Assembled:
             return Assembled(target, *inputs, outcome, names)
     from layersmith.assemble.pipeline import make, plan  # noqa: PLC0415 - see above
 
-    outcome = make(workshop, plan(workshop, target, recipe, inputs))
+    outcome = make(workshop, plan(workshop, target, recipe, inputs, pinned))
     outcome.remember(workshop.cache, key)
     names = _deliver(workshop, target, inputs, outcome, places, hold=False)
     assert names is not None
     return Assembled(target, *inputs, outcome, names)
 
 
-def _key(target: Target, recipe: Recipe, inputs: Inputs) -> str:
+def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:
     """Name everything that the outcome depends on."""
     about = {
         "format": _FORMAT,
@@ -64,7 +66,8 @@ def _key(target: Target, recipe: Recipe, inputs: Inputs) -> str:
         "target": str(target),
         "recipe": structs.replace(recipe, **_ELSEWHERE),
         "inputs": [(str(input_.place), input_.digest) for input_ in inputs],
-        "epoch": os.environ.get("SOURCE_DATE_EPOCH", ""),
+        "epoch": os.environ.get("SOURCE_DATE_EPOCH", "") if not pinned.epochs else "",
+        "pinned": [sorted(pinned.epochs.items()), sorted(pinned.images.items())],
         "compressor": recipe.compressor().identity,
     }
     return encode(about).decode()

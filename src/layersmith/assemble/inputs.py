@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.assemble.places import Place
-from layersmith.errors import intention
-from layersmith.oci.image import Image, load, select
+from layersmith.errors import LockMismatch, intention
+from layersmith.oci.image import Image, load, load_at, select
 from layersmith.stores.cache import CachedSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
-    from layersmith.oci.documents import Document, Index, Manifest, Platform
+    from layersmith.oci.documents import Descriptor, Document, Index, Manifest, Platform
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
 
-__all__ = ["Input", "Inputs", "load_input", "resolve"]
+__all__ = ["FREE", "Input", "Inputs", "Pinned", "load_input", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,56 @@ class Input:
 Inputs: TypeAlias = tuple[Input, Input]
 
 
-def resolve(workshop: Workshop, target: Target, recipe: Recipe) -> Inputs:
-    """Return base and builder, each of them resolved once: one request."""
-    places = [
-        Place.parse(recipe.base or target.base),
-        Place.parse(recipe.builder or target.builder),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What is settled before anything is read: by a lock, a bundle, an image's own record.
+
+    `images` are the manifests of base and builder, and `epochs` the times, by platform.
+    """
+
+    base: Descriptor | None = None
+    builder: Descriptor | None = None
+    source: Source | None = None
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, tuple[Digest, Digest]] = field(default_factory=dict)
+
+    def check(self, platform: Platform, found: Sequence[Image]) -> None:
+        """Refuse other images than `images` for a platform; raises :class:`LockMismatch`."""
+        got = tuple(image.manifest.descriptor.digest for image in found)
+        expected = self.images.get(str(platform), got)
+        for name, one, other in zip(("base", "builder"), expected, got, strict=True):
+            if one != other:
+                raise LockMismatch(
+                    f"the lock contradicts itself: {name} is {one} there, its index has {other}",
+                    hint="was it edited? make it anew with: layersmith lock",
+                )
+
+
+FREE: Final = Pinned()
+
+
+def resolve(workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE) -> Inputs:
+    """Return base and builder, each of them resolved once, unless `pinned`: one request."""
+    wanted = [
+        (Place.parse(recipe.base or target.base), pinned.base),
+        (Place.parse(recipe.builder or target.builder), pinned.builder),
     ]
 
-    def one(place: Place) -> Input:
-        return load_input(place.source(workshop.registries), place, workshop.cache)
+    def one(named: tuple[Place, Descriptor | None]) -> Input:
+        source = pinned.source or named[0].source(workshop.registries)
+        return load_input(source, named[0], workshop.cache, named[1])
 
     with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
-        base, builder = pool.map(one, places)
+        base, builder = pool.map(one, wanted)
     return base, builder
 
 
-def load_input(source: Source, place: Place, cache: Cache) -> Input:
-    """Resolve the place's tag once; from here on only digests are used."""
+def load_input(
+    source: Source, place: Place, cache: Cache, pinned: Descriptor | None = None
+) -> Input:
+    """Resolve the place's tag once, unless it is `pinned`; from here on only digests are used."""
     cached = CachedSource(source, cache)
     with intention(f"reading {place}"):
+        if pinned is not None:
+            return Input(cached, place, load_at(cached, pinned))
         return Input(cached, place, load(cached, place.identifier))

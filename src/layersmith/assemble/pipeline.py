@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.objects import Objects
+from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
 from layersmith.assemble.reading import LayerReader, Wanted, epoch_of
+from layersmith.assemble.record import recorded
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
 from layersmith.oci.image import NewLayer, Settings, derive, make_index
@@ -60,11 +62,13 @@ class Planned:
         return self.target.tags(self.python)
 
 
-def plan(workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs) -> Planned:
+def plan(
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned = FREE
+) -> Planned:
     """Read base and builder and decide; nothing but the cache is written.
 
     Raises :class:`StoreError`, :class:`VerificationError`, :class:`LayerError`,
-    :class:`ClosureError` or :class:`RecipeError`.
+    :class:`ClosureError`, :class:`RecipeError` or :class:`LockMismatch`.
     """
     base, builder = inputs
     platforms = recipe.chosen_platforms()
@@ -76,7 +80,8 @@ def plan(workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs) -> 
         reader = LayerReader(workshop.layers, layers)
         plans = list(
             pool.map(
-                lambda p: _plan_platform(workshop, p, base, builder, recipe, reader), platforms
+                lambda p: _plan_platform(workshop, p, base, builder, recipe, reader, pinned),
+                platforms,
             )
         )
     versions = {plan.python for plan in plans}
@@ -106,14 +111,17 @@ def _plan_platform(
     builder: Input,
     recipe: Recipe,
     reader: LayerReader,
+    pinned: Pinned,
 ) -> Plan:
     with intention(str(platform)):
         wanted = (base, base.image(platform), True), (builder, builder.image(platform), False)
+        pinned.check(platform, [image for _, image, _ in wanted])
+        epoch = pinned.epochs.get(str(platform))
         try:
-            return _decide(workshop, wanted, recipe, reader)
+            return _decide(workshop, wanted, recipe, reader, epoch)
         except CacheDamagedError:
             _mend(workshop, wanted)
-            return _decide(workshop, wanted, recipe, reader)
+            return _decide(workshop, wanted, recipe, reader, epoch)
 
 
 def _decide(
@@ -121,12 +129,14 @@ def _decide(
     wanted: tuple[Wanted, Wanted],
     recipe: Recipe,
     reader: LayerReader,
+    epoch: int | None,
 ) -> Plan:
     base, builder = (image for _, image, _ in wanted)
     key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
     objects = Objects(workshop.cache.recall(key))
     inputs = Platformed(base, builder, *reader.roots(wanted))
-    made = make_plan(inputs, recipe, epoch_of((base, builder)), objects)
+    moment = epoch_of((base, builder)) if epoch is None else epoch
+    made = make_plan(inputs, recipe, moment, objects)
     if objects.grown:
         workshop.cache.remember(key, objects.dump())
     return made
@@ -186,11 +196,6 @@ def _moment(epoch: int) -> str:
 
 
 def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
-    about = {
-        f"{_ABOUT}base.digest": str(planned.base.digest),
-        f"{_ABOUT}created": _moment(epoch),
-        f"{_ABOUT}version": planned.python,
-    }
-    if planned.base.place.reference is not None:
-        about[f"{_ABOUT}base.name"] = str(planned.base.place.reference)
-    return {**about, **planned.recipe.annotations}
+    about = {f"{_ABOUT}created": _moment(epoch), f"{_ABOUT}version": planned.python}
+    made = recorded(planned.recipe, planned.base, planned.builder)
+    return {**made, **about, **planned.recipe.annotations}

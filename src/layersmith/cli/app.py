@@ -15,6 +15,7 @@ from layersmith.cli import cache as cache_commands
 from layersmith.cli import copy as copy_command
 from layersmith.cli import digest as digest_command
 from layersmith.cli import inspect as inspect_command
+from layersmith.cli import lock as lock_command
 from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command("assemble", cls=Command)(assemble_command.assemble)
 app.command("plan", cls=Command)(plan_command.plan)
+app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)

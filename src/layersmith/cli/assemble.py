@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.options import CacheDir, Json, Quiet, takes_recipe
+from layersmith.cli.locks import LockFile, fitting, lock_path
+from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layersmith.assemble.inputs import Pinned
     from layersmith.recipe.recipe import Recipe
-    from layersmith.recipe.target import Target
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["assemble"]
@@ -31,25 +34,23 @@ Push = Annotated[
         help="A repository to push to; without a tag it gets two. Repeatable.", metavar="REF"
     ),
 ]
-
-Compression = Annotated[
-    str,
+Locked = Annotated[
+    bool,
     typer.Option(
-        help="How the new layer is compressed: gzip, zstd or none, with or without :LEVEL. "
-        "Default: gzip:6.",
-        metavar="CODEC",
+        "--locked", help="Take base, builder and times from the lock; end with 10 if it differs."
     ),
 ]
 
 
-@takes_recipe
+@takes_wish
 def assemble(
-    target: Target,
     recipe: Recipe,
     network: RegistryOptions,
+    file: RecipeFile = None,
+    locked: Locked = False,
+    lock_file: LockFile = None,
     output: Output = "",
     push: Push = None,
-    compression: Compression = "",
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,7 +63,7 @@ def assemble(
     layersmith assemble 3.13-debian13
     layersmith assemble 3.13-debian13 --push registry.example/team/python
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
-    layersmith assemble --file layersmith.toml --json
+    layersmith assemble --file layersmith.toml --locked --json
     ```
     """
     from msgspec import structs
@@ -73,18 +74,33 @@ def assemble(
     from layersmith.cli.progress import shown
 
     recipe = structs.replace(
-        recipe,
-        output=output or recipe.output,
-        push=tuple(push or recipe.push),
-        compression=compression or recipe.compression,
-    ).check()
+        recipe, output=output or recipe.output, push=tuple(push or recipe.push)
+    )
+    recipe, pinned = _pinned(recipe, file, lock_file, locked=locked)
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        done = run(workshop, target, recipe)
+        done = run(workshop, target_of(recipe), recipe, pinned)
     if json:
         typer.echo(render.assembled_json(done, workshop.timings))
     else:
         typer.echo(render.summary(done, workshop.timings))
+
+
+def _pinned(
+    recipe: Recipe, file: Path | None, lock_file: Path | None, *, locked: bool
+) -> tuple[Recipe, Pinned]:
+    """Return the recipe, and what is settled before anything is read."""
+    from layersmith.assemble.inputs import FREE
+
+    if not locked and lock_file is None:
+        target_of(recipe)
+        return recipe, FREE
+    from layersmith.assemble.locked import pinned_by
+    from layersmith.recipe.lock import read_lock
+
+    path = lock_path(lock_file, file)
+    lock = read_lock(path)
+    return fitting(recipe, lock, str(path)), pinned_by(lock)

@@ -1,20 +1,28 @@
 """The options that commands share, and the target and recipe that they make.
 
 A command is written for ``(target, recipe, network, ...)``; :func:`takes_recipe` gives it all
-the options of :func:`_asked`, so that they are listed once.
+the options of :func:`_wished`, so that they are listed once.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
-import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from layersmith.cli.image import (  # noqa: TC001 - typer reads the annotations
+    Annotation,
+    Cmd,
+    Compression,
+    Entrypoint,
+    Env,
+    Label,
+    UserOption,
+    Workdir,
+)
 from layersmith.cli.network import (
     PANEL,
     CaFile,
@@ -24,10 +32,11 @@ from layersmith.cli.network import (
     mirror_pairs,
     network_of,
 )
-from layersmith.errors import Interrupted, RecipeError, one_line
+from layersmith.cli.words import command, pairs
+from layersmith.errors import Interrupted, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
@@ -38,13 +47,15 @@ __all__ = [
     "Json",
     "OnePlatform",
     "Quiet",
+    "RecipeFile",
     "Ref",
     "takes_network",
     "takes_recipe",
+    "takes_wish",
+    "target_of",
 ]
 
 _INPUTS = "Inputs"
-_IMAGE = "Image"
 
 TargetArgument = Annotated[
     str,
@@ -104,49 +115,6 @@ AllowUnresolved = Annotated[
         metavar="SONAME",
     ),
 ]
-UserOption = Annotated[
-    str,
-    typer.Option(
-        "--user",
-        help="NAME:UID:GID, or nonroot. Default: monty:1000:1000.",
-        rich_help_panel=_IMAGE,
-        metavar="USER",
-    ),
-]
-Env = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="An environment variable; repeatable.", rich_help_panel=_IMAGE, metavar="K=V"
-    ),
-]
-Label = Annotated[
-    list[str] | None,
-    typer.Option(help="A label; repeatable.", rich_help_panel=_IMAGE, metavar="K=V"),
-]
-Annotation = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="An annotation of manifests and index; repeatable.",
-        rich_help_panel=_IMAGE,
-        metavar="K=V",
-    ),
-]
-Entrypoint = Annotated[
-    str | None,
-    typer.Option(
-        help='Words, or a JSON list; "" for none. Default: /usr/local/bin/python.',
-        rich_help_panel=_IMAGE,
-        metavar="WORDS",
-    ),
-]
-Cmd = Annotated[
-    str | None,
-    typer.Option(help="Words, or a JSON list.", rich_help_panel=_IMAGE, metavar="WORDS"),
-]
-Workdir = Annotated[
-    str | None,
-    typer.Option(help="The working directory.", rich_help_panel=_IMAGE, metavar="DIR"),
-]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -171,7 +139,7 @@ OnePlatform = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 
-def _asked(
+def _wished(
     target: TargetArgument = "",
     file: RecipeFile = None,
     platform: Platforms = None,
@@ -187,15 +155,14 @@ def _asked(
     entrypoint: Entrypoint = None,
     cmd: Cmd = None,
     workdir: Workdir = None,
+    compression: Compression = "",
     mirror: Mirror = None,
     plain_http: PlainHttp = None,
     ca_file: CaFile = None,
     unverified: Unverified = None,
-) -> tuple[Target, Recipe, RegistryOptions]:
+) -> tuple[Recipe, RegistryOptions]:
     """Return what was asked for on the command line and in the recipe file, checked."""
     from layersmith.recipe.recipe import Recipe, read_recipe
-    from layersmith.recipe.target import GRAMMAR
-    from layersmith.recipe.target import Target as Parsed
 
     recipe = Recipe(
         target=target,
@@ -206,23 +173,31 @@ def _asked(
         exclude=tuple(exclude or ()),
         allow_unresolved=tuple(allow_unresolved or ()),
         user=user,
-        env=_pairs(env, "--env"),
-        labels=_pairs(label, "--label"),
-        annotations=_pairs(annotation, "--annotation"),
-        entrypoint=_command(entrypoint, "--entrypoint"),
-        cmd=_command(cmd, "--cmd"),
+        env=pairs(env, "--env"),
+        labels=pairs(label, "--label"),
+        annotations=pairs(annotation, "--annotation"),
+        entrypoint=command(entrypoint, "--entrypoint"),
+        cmd=command(cmd, "--cmd"),
         workdir=workdir,
+        compression=compression,
         mirrors=mirror_pairs(mirror or (), "--mirror"),
         plain_http=tuple(plain_http or ()),
     )
     if file is not None:
         recipe = recipe.over(read_recipe(file))
-    if not recipe.target:
-        raise RecipeError(f"no target: give {GRAMMAR}, or set target in the recipe")
-    target_ = Parsed.parse(recipe.target)
+    if recipe.target:
+        target_of(recipe)
     recipe.check()
-    network = network_of(recipe.mirrors, recipe.plain_http, ca_file, unverified or ())
-    return target_, recipe, network
+    return recipe, network_of(recipe.mirrors, recipe.plain_http, ca_file, unverified or ())
+
+
+def target_of(recipe: Recipe) -> Target:
+    """Return the recipe's target; raises :class:`RecipeError` where it has none."""
+    from layersmith.recipe import target as targets
+
+    if not recipe.target:
+        raise RecipeError(f"no target: give {targets.GRAMMAR}, or set target in the recipe")
+    return targets.Target.parse(recipe.target)
 
 
 def _network(
@@ -238,7 +213,17 @@ def _network(
 
 def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
     """Make a command of `run(target, recipe, network, **its own options)`."""
-    return _command_of(run, _asked, 3)
+
+    def ask(**given: Any) -> tuple[Target, Recipe, RegistryOptions]:
+        recipe, network = _wished(**given)
+        return target_of(recipe), recipe, network
+
+    return _command_of(run, ask, 3, _wished)
+
+
+def takes_wish(run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of `run(recipe, network, **its own options, and shared ones it names)`."""
+    return _command_of(run, _wished, 2, _wished)
 
 
 def takes_network(run: Callable[..., None]) -> Callable[..., None]:
@@ -250,23 +235,22 @@ def _command_of(
     run: Callable[..., None],
     ask: Callable[..., tuple[Any, ...]],
     asked: int,
-    listed: Callable[..., Any] | None = None,
+    listed: Callable[..., Any],
 ) -> Callable[..., None]:
     """Give `run` the options of `listed`; `ask` makes its first `asked` arguments of them."""
-    source = listed or ask
-    shared = inspect.signature(source).parameters
+    shared = inspect.signature(listed).parameters
     own = dict(list(inspect.signature(run).parameters.items())[asked:])
 
     def command(**given: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            first = ask(**{name: given.pop(name) for name in shared})
-            run(*first, **given)
+            first = ask(**{name: given[name] for name in shared})
+            run(*first, **{name: given[name] for name in own})
         except KeyboardInterrupt:
             raise Interrupted("interrupted; no tag was written") from None
 
     hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
-    hints |= get_type_hints(source, globals() | _TYPES, include_extras=True)
+    hints |= get_type_hints(listed, globals() | _TYPES, include_extras=True)
     # What must be typed comes first, whoever asks for it.
     parameters = {**shared, **own}
     empty = inspect.Parameter.empty
@@ -281,27 +265,3 @@ def _command_of(
 
 # The values that only the annotations of commands name; they are not looked at.
 _TYPES: dict[str, Any] = dict.fromkeys(("Target", "Recipe", "RegistryOptions"), Any)
-
-
-def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
-    """Read repeated ``K=V``; raises :class:`RecipeError`."""
-    found = {}
-    for text in texts or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise RecipeError(f"{option} {one_line(text, 60)!r} is not NAME=VALUE")
-        found[key] = value
-    return found
-
-
-def _command(text: str | None, option: str) -> tuple[str, ...] | None:
-    """Read words, quoted as in a shell, or a JSON list of strings."""
-    if text is None:
-        return None
-    try:
-        words = json.loads(text) if text.startswith("[") else shlex.split(text)
-    except ValueError as error:
-        raise RecipeError(f"{option} {one_line(text, 60)!r}: {error}") from None
-    if not all(isinstance(word, str) for word in words):
-        raise RecipeError(f"{option} {one_line(text, 60)!r} is no list of strings")
-    return tuple(words)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from layersmith.oci.digest import Digest
 
 __all__ = [
+    "OUR_KEYS",
     "Image",
     "Layer",
     "NewLayer",
@@ -42,12 +43,15 @@ __all__ = [
     "derive",
     "is_beside_images",
     "load",
+    "load_at",
     "make_index",
     "select",
 ]
 
 _MAX_NESTING: Final = 3
 _MAX_DOCUMENTS: Final = 200
+# What layersmith says of how it made an image stands under keys that begin so.
+OUR_KEYS: Final = "dev.layersmith."
 _ATTESTATION: Final = "vnd.docker.reference.type"
 
 
@@ -87,11 +91,11 @@ class Image:
 
 def load(source: Source, identifier: str) -> Document[Index] | Document[Manifest]:
     """Return the index or manifest that `identifier` names; verified and parsed."""
-    descriptor = source.resolve(identifier)
-    return _read(source, descriptor)
+    return load_at(source, source.resolve(identifier))
 
 
-def _read(source: Source, descriptor: Descriptor) -> Document[Index] | Document[Manifest]:
+def load_at(source: Source, descriptor: Descriptor) -> Document[Index] | Document[Manifest]:
+    """Return the index or manifest that `descriptor` describes; verified and parsed."""
     if descriptor.media_type in INDEX_TYPES:
         return Document.parse(read_document(source, descriptor), descriptor, Index)
     if descriptor.media_type in MANIFEST_TYPES:
@@ -146,7 +150,9 @@ def _manifests(
             visited.add(child.digest)
             if len(visited) > _MAX_DOCUMENTS:
                 raise DocumentError(f"{source.name}: more than {_MAX_DOCUMENTS} documents")
-            yield from _manifests(source, _read(source, child), platform, seen, visited, depth + 1)
+            yield from _manifests(
+                source, load_at(source, child), platform, seen, visited, depth + 1
+            )
 
 
 def is_beside_images(child: Descriptor) -> bool:
@@ -252,8 +258,8 @@ def _put(target: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _is_about(key: str) -> bool:
-    """Tell whether an annotation of the base speaks of the base: its title, its source."""
-    return key.startswith("org.opencontainers.image.")
+    """Tell whether an annotation of the base speaks of the base: its title, how it was made."""
+    return key.startswith(("org.opencontainers.image.", OUR_KEYS))
 
 
 def _as_oci(layer: dict[str, Any]) -> dict[str, Any]:

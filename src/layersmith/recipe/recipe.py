@@ -15,15 +15,17 @@ import msgspec
 
 from layersmith.errors import LayersmithError, RecipeError, one_line
 from layersmith.oci.documents import Platform
+from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.reference import valid_registry
 from layersmith.rootfs.compressor import Compressor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT_PLATFORMS", "MAX_ID", "Recipe", "User", "read_recipe"]
+__all__ = ["DEFAULT_PLATFORMS", "DEFAULT_USER", "MAX_ID", "Recipe", "User", "read_recipe"]
 
 DEFAULT_PLATFORMS: Final = ("linux/amd64", "linux/arm64")
+DEFAULT_USER: Final = "monty:1000:1000"
 MAX_ID: Final = 2**31 - 1
 _MAX_FILE: Final = 1 << 20
 _USER = re.compile(r"([a-z_][a-z0-9_-]{0,31}):([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
@@ -102,7 +104,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def chosen_user(self) -> User:
         """Return the user, monty by default; raises :class:`RecipeError`."""
-        return User.parse(self.user or "monty:1000:1000")
+        return User.parse(self.user or DEFAULT_USER)
 
     def compressor(self) -> Compressor:
         """Return what compresses the new layer; raises :class:`RecipeError`."""
@@ -126,6 +128,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "a value is not UTF-8 text",
                 hint="look at env, labels, annotations, entrypoint, cmd and workdir",
             ) from None
+        if ours := [key for key in self.annotations if key.startswith(OUR_KEYS)]:
+            raise RecipeError(f"annotations {OUR_KEYS}* are layersmith's own: {ours[0]!r}")
         if self.workdir is not None and not self.workdir.startswith("/"):
             raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
         for host in self.plain_http:

@@ -1,0 +1,109 @@
+"""Locks meet recipes, images and registries: made, and looked after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layersmith import __version__
+from layersmith.analysis.dpkg import records
+from layersmith.assemble.inputs import FREE, Pinned, resolve
+from layersmith.assemble.pipeline import plan
+from layersmith.assemble.places import Place
+from layersmith.errors import NotFound, intention
+from layersmith.oci.documents import Platform
+from layersmith.oci.image import load_at, select
+from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
+from layersmith.recipe.shape import shape, shape_digest
+from layersmith.recipe.target import Target
+
+if TYPE_CHECKING:
+    from layersmith.assemble.inputs import Input
+    from layersmith.assemble.pipeline import Planned
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.oci.content import Source
+    from layersmith.oci.digest import Digest
+    from layersmith.oci.documents import Document, Index, Manifest
+    from layersmith.plan.plan import Plan
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.stores.registry import Registries
+
+__all__ = ["Moved", "lock_of", "make_lock", "moved"]
+
+
+def make_lock(workshop: Workshop, recipe: Recipe, pinned: Pinned = FREE) -> Lock:
+    """Plan everything, and return what the plan depends on; raises as :func:`plan`."""
+    target = Target.parse(recipe.target)
+    inputs = resolve(workshop, target, recipe, pinned)
+    return lock_of(plan(workshop, target, recipe, inputs, pinned))
+
+
+def lock_of(planned: Planned) -> Lock:
+    """Return what `planned` depends on, and the facts that show what an update changes."""
+    return Lock(
+        python=planned.python,
+        recipe_digest=shape_digest(planned.recipe),
+        made=Made(__version__, planned.recipe.compressor().identity),
+        recipe=shape(planned.recipe),
+        base=_input(planned.base),
+        builder=_input(planned.builder),
+        platforms={str(p.inputs.base.platform): _platform(p) for p in planned.plans},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An input whose name stands for something else now; `platforms` are those that changed."""
+
+    name: str
+    reference: str
+    locked: Digest
+    now: Digest
+    platforms: tuple[str, ...]
+
+
+def moved(registries: Registries, lock: Lock) -> list[Moved]:
+    """Ask what base and builder stand for now; return those that moved."""
+    found = []
+    for name, locked in (("base", lock.base), ("builder", lock.builder)):
+        place = Place.parse(locked.reference)
+        with intention(f"reading {place}"):
+            source = place.source(registries)
+            now = source.resolve(place.identifier)
+            if now.digest == locked.digest:
+                continue
+            top = load_at(source, now)
+            changed = tuple(
+                platform
+                for platform, about in lock.platforms.items()
+                if _image(source, top, platform) != getattr(about, name)
+            )
+        found.append(Moved(name, locked.reference, locked.digest, now.digest, changed))
+    return found
+
+
+def _image(
+    source: Source, top: Document[Index] | Document[Manifest], platform: str
+) -> Digest | None:
+    try:
+        return select(source, top, Platform.parse(platform)).manifest.descriptor.digest
+    except NotFound:
+        return None
+
+
+def _input(input_: Input) -> LockedInput:
+    top = input_.top.descriptor
+    return LockedInput(str(input_.place), top.digest, top.media_type, top.size)
+
+
+def _platform(planned: Plan) -> LockedPlatform:
+    inputs = planned.inputs
+    ours = {package.name: package.version for package in planned.owners.values()}
+    return LockedPlatform(
+        base=inputs.base.manifest.descriptor.digest,
+        builder=inputs.builder.manifest.descriptor.digest,
+        epoch=planned.epoch,
+        base_packages={name: p.version for name, (p, _) in records(inputs.base_root).items()},
+        builder_packages=ours,
+        libraries={lib.reasons[0].soname: f"/{lib.path}" for lib in planned.closure.shipped},
+    )

@@ -1,0 +1,38 @@
+"""What is typed as pairs and as commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from layersmith.errors import RecipeError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["command", "pairs"]
+
+
+def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Read repeated ``K=V``; raises :class:`RecipeError`."""
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"{option} {one_line(text, 60)!r} is not NAME=VALUE")
+        found[key] = value
+    return found
+
+
+def command(text: str | None, option: str) -> tuple[str, ...] | None:
+    """Read words, quoted as in a shell, or a JSON list of strings."""
+    if text is None:
+        return None
+    try:
+        words = json.loads(text) if text.startswith("[") else shlex.split(text)
+    except ValueError as error:
+        raise RecipeError(f"{option} {one_line(text, 60)!r}: {error}") from None
+    if not all(isinstance(word, str) for word in words):
+        raise RecipeError(f"{option} {one_line(text, 60)!r} is no list of strings")
+    return tuple(words)
