@@ -174,6 +174,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     os: str
     rootfs: RootFs
     variant: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
     created: str | None = None
     config: Runtime | None = None
     history: tuple[History, ...] | None = None
@@ -181,7 +182,12 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def platform(self) -> Platform:
         """The platform the config says it is for."""
-        return Platform(os=self.os, architecture=self.architecture, variant=self.variant)
+        return Platform(
+            os=self.os,
+            architecture=self.architecture,
+            variant=self.variant,
+            os_version=self.os_version,
+        )
 
     def environment(self) -> dict[str, str]:
         """Return ``Env`` as a mapping; the last of two equal names wins."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from layersmith.errors import DocumentError, NotFound, intention
 from layersmith.oci.content import Source, read_document
 from layersmith.oci.documents import (
@@ -112,10 +114,11 @@ def select(source: Source, top: Document[Index] | Document[Manifest], platform: 
     Raises :class:`NotFound` with the platforms that are there.
     """
     seen: list[Platform] = []
-    for manifest in _manifests(source, top, platform, seen, {top.descriptor.digest}, 0):
+    found = _manifests(source, top, None, platform, seen, {top.descriptor.digest})
+    for manifest, said in found:
         if manifest is not top and manifest.value.config.media_type not in CONFIG_TYPES:
             continue  # something else that lies beside the images
-        image = _image(source, manifest)
+        image = _image(source, manifest, said)
         if image.platform.key == platform.key:
             return image
         seen.append(image.platform)
@@ -129,13 +132,15 @@ def select(source: Source, top: Document[Index] | Document[Manifest], platform: 
 def _manifests(
     source: Source,
     top: Document[Index] | Document[Manifest],
+    said: Platform | None,
     platform: Platform,
     seen: list[Platform],
     visited: set[Digest],
-    depth: int,
-) -> Iterator[Document[Manifest]]:
+    depth: int = 0,
+) -> Iterator[tuple[Document[Manifest], Platform | None]]:
+    """Yield the manifests that may be for `platform`, and what their index says they are for."""
     if isinstance(top.value, Manifest):
-        yield top
+        yield top, said
         return
     if depth >= _MAX_NESTING:
         raise DocumentError(f"{source.name}: indexes nested deeper than {_MAX_NESTING}")
@@ -150,9 +155,8 @@ def _manifests(
             visited.add(child.digest)
             if len(visited) > _MAX_DOCUMENTS:
                 raise DocumentError(f"{source.name}: more than {_MAX_DOCUMENTS} documents")
-            yield from _manifests(
-                source, load_at(source, child), platform, seen, visited, depth + 1
-            )
+            below, about = load_at(source, child), child.platform or said
+            yield from _manifests(source, below, about, platform, seen, visited, depth + 1)
 
 
 def is_beside_images(child: Descriptor) -> bool:
@@ -161,7 +165,7 @@ def is_beside_images(child: Descriptor) -> bool:
     return is_unknown or _ATTESTATION in child.annotations
 
 
-def _image(source: Source, manifest: Document[Manifest]) -> Image:
+def _image(source: Source, manifest: Document[Manifest], said: Platform | None) -> Image:
     with intention(source.name):
         descriptor = manifest.value.config
         if descriptor.media_type not in CONFIG_TYPES:
@@ -179,7 +183,16 @@ def _image(source: Source, manifest: Document[Manifest]) -> Image:
         for layer in layers:
             if layer.media_type not in LAYER_COMPRESSION:
                 raise DocumentError(f"layer {layer.digest}: unknown type {layer.media_type!r}")
-    return Image(config.value.platform, manifest, config)
+    return Image(_completed(config.value.platform, said), manifest, config)
+
+
+def _completed(own: Platform, said: Platform | None) -> Platform:
+    """Add what the index says and the config leaves open: many name no variant."""
+    if said is None or (said.os, said.architecture) != (own.os, own.architecture):
+        return own
+    return msgspec.structs.replace(
+        own, variant=own.variant or said.variant, os_version=own.os_version or said.os_version
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +295,8 @@ def make_index(images: Sequence[Image], annotations: Mapping[str, str]) -> Docum
         about = {"architecture": platform.architecture, "os": platform.os}
         if platform.architecture == "arm64" or platform.variant:
             about["variant"] = platform.variant or "v8"
+        if platform.os_version:
+            about["os.version"] = platform.os_version
         manifests.append({**_described(image.manifest.descriptor), "platform": about})
     json: dict[str, Any] = {
         "schemaVersion": 2,

@@ -11,6 +11,7 @@ from tests.build.image import (
     DOCKER_LIST,
     Made,
     for_platform,
+    platform_json,
     put,
     put_index,
     put_json,
@@ -20,7 +21,7 @@ from tests.fakes.memory import Memory
 
 from layersmith.errors import DigestMismatch, DocumentError, NotFound
 from layersmith.oci.documents import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Platform
-from layersmith.oci.image import Image, load, select
+from layersmith.oci.image import Image, load, make_index, select
 
 if TYPE_CHECKING:
     from layersmith.oci.documents import Descriptor
@@ -154,6 +155,22 @@ def test_a_missing_platform_names_those_that_are_there(memory: Memory) -> None:
     with pytest.raises(NotFound) as caught:
         find(memory, top, Platform.parse("linux/s390x"))
     assert caught.value.hint == "it has: linux/amd64, linux/arm64"
+
+
+def test_an_index_may_say_what_a_config_leaves_open(memory: Memory) -> None:
+    """Many configs name no variant, and none a Windows version that its index has."""
+    v7 = Platform(os="linux", architecture="arm", variant="v7")
+    unsaid = Made(platform=Platform(os="linux", architecture="arm")).put(memory)
+    windows = Platform(os="windows", architecture="amd64", os_version="10.0.17763.1")
+    other = Made(platform=Platform(os="windows", architecture="amd64")).put(memory)
+    about = shown(other, platform={**platform_json(windows), "os.version": windows.os_version})
+    memory.tag("t", put_index(memory, [for_platform(unsaid, v7), about]))
+    top = load(memory, "t")
+    assert select(memory, top, v7).platform == v7
+    image = select(memory, top, windows)
+    assert image.platform == windows
+    (entry,) = make_index([image], {}).json["manifests"]
+    assert entry["platform"]["os.version"] == windows.os_version
 
 
 def test_an_index_that_lies_about_a_platform_is_not_believed(memory: Memory) -> None:
