@@ -11,6 +11,7 @@ import typer
 
 from layersmith import __version__
 from layersmith.cli import assemble as assemble_command
+from layersmith.cli import bundle as bundle_commands
 from layersmith.cli import cache as cache_commands
 from layersmith.cli import copy as copy_command
 from layersmith.cli import digest as digest_command
@@ -51,6 +52,7 @@ app.command("tags", cls=Command)(tags_command.tags)
 app.command("digest", cls=Command)(digest_command.digest)
 app.command("login", cls=Command)(login_command.login)
 app.command("logout", cls=Command)(logout_command.logout)
+app.add_typer(bundle_commands.bundle)
 app.add_typer(cache_commands.cache)
 
 

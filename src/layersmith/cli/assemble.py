@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.locks import LockFile, fitting, lock_path
+from layersmith.cli.locks import BundleFile, LockFile, bundled_recipe, locked_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
+from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from layersmith.assemble.inputs import Pinned
     from layersmith.recipe.recipe import Recipe
     from layersmith.stores.registry_options import RegistryOptions
 
@@ -49,6 +47,7 @@ def assemble(
     file: RecipeFile = None,
     locked: Locked = False,
     lock_file: LockFile = None,
+    bundle: BundleFile = None,
     output: Output = "",
     push: Push = None,
     cache_dir: CacheDir = None,
@@ -64,6 +63,7 @@ def assemble(
     layersmith assemble 3.13-debian13 --push registry.example/team/python
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
     layersmith assemble --file layersmith.toml --locked --json
+    layersmith assemble --bundle python.bundle --push registry.site.example/team/python
     ```
     """
     from msgspec import structs
@@ -76,7 +76,12 @@ def assemble(
     recipe = structs.replace(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
-    recipe, pinned = _pinned(recipe, file, lock_file, locked=locked)
+    if bundle is None:
+        recipe, pinned = locked_recipe(recipe, file, lock_file, locked=locked)
+    else:
+        if lock_file is not None:
+            raise RecipeError("--lock beside --bundle", hint="a bundle has its lock: leave it out")
+        recipe, pinned = bundled_recipe(recipe, bundle)
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
@@ -87,20 +92,3 @@ def assemble(
         typer.echo(render.assembled_json(done, workshop.timings))
     else:
         typer.echo(render.summary(done, workshop.timings))
-
-
-def _pinned(
-    recipe: Recipe, file: Path | None, lock_file: Path | None, *, locked: bool
-) -> tuple[Recipe, Pinned]:
-    """Return the recipe, and what is settled before anything is read."""
-    from layersmith.assemble.inputs import FREE
-
-    if not locked and lock_file is None:
-        target_of(recipe)
-        return recipe, FREE
-    from layersmith.assemble.locked import pinned_by
-    from layersmith.recipe.lock import read_lock
-
-    path = lock_path(lock_file, file)
-    lock = read_lock(path)
-    return fitting(recipe, lock, str(path)), pinned_by(lock)

@@ -7,19 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from layersmith.cli.options import target_of
 from layersmith.errors import LockMismatch, one_line
 
 if TYPE_CHECKING:
+    from layersmith.assemble.inputs import Pinned
     from layersmith.recipe.lock import Lock
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["LockFile", "as_json", "fitting", "lock_path", "warn_of_version"]
+__all__ = [
+    "BundleFile",
+    "LockFile",
+    "as_json",
+    "bundled_recipe",
+    "fitting",
+    "lock_path",
+    "locked_recipe",
+]
 
 LockFile = Annotated[
     Path | None,
     typer.Option(
         "--lock",
         help="The lock. Default: layersmith.lock beside the recipe, or here.",
+        metavar="FILE",
+    ),
+]
+BundleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        help="Read base, builder and lock from a bundle, or its parts, and nothing from elsewhere.",
         metavar="FILE",
     ),
 ]
@@ -31,6 +49,34 @@ def lock_path(given: Path | None, recipe_file: Path | None) -> Path:
 
     beside = recipe_file.parent if recipe_file is not None else Path()
     return given if given is not None else beside / LOCK_NAME
+
+
+def locked_recipe(
+    recipe: Recipe, file: Path | None, lock_file: Path | None, *, locked: bool
+) -> tuple[Recipe, Pinned]:
+    """Return the recipe to use, and what its lock settles, if a lock is asked for."""
+    from layersmith.assemble.inputs import FREE
+
+    if not locked and lock_file is None:
+        target_of(recipe)
+        return recipe, FREE
+    from layersmith.assemble.locked import pinned_by
+    from layersmith.recipe.lock import read_lock
+
+    path = lock_path(lock_file, file)
+    lock = read_lock(path)
+    return fitting(recipe, lock, str(path)), pinned_by(lock)
+
+
+def bundled_recipe(recipe: Recipe, path: Path) -> tuple[Recipe, Pinned]:
+    """Return the recipe to use, and what the bundle settles; all that it takes is there."""
+    from layersmith.assemble.bundled import open_bundle
+    from layersmith.assemble.locked import pinned_by
+
+    opened = open_bundle(path)
+    found = fitting(recipe, opened.lock, f"the lock in {path}")
+    opened.check(found.chosen_platforms())
+    return found, pinned_by(opened.lock, opened.bundle)
 
 
 def fitting(recipe: Recipe, lock: Lock, where: str) -> Recipe:
@@ -47,11 +93,11 @@ def fitting(recipe: Recipe, lock: Lock, where: str) -> Recipe:
         for line in error.differences:
             typer.echo(f"  {line}", err=True)
         raise LockMismatch(f"{error.message} (see above)", hint=error.hint) from None
-    warn_of_version(lock, where)
+    _warn_of_version(lock, where)
     return found
 
 
-def warn_of_version(lock: Lock, where: str) -> None:
+def _warn_of_version(lock: Lock, where: str) -> None:
     """Say on stderr where another layersmith made the lock: it may give other bytes."""
     from layersmith import __version__
 

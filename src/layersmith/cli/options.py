@@ -222,7 +222,10 @@ def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
 
 
 def takes_wish(run: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of `run(recipe, network, **its own options, and shared ones it names)`."""
+    """Make a command of `run(recipe, network, **its own options, and shared ones it names)`.
+
+    An option that `run` names with another meaning takes the shared one's place.
+    """
     return _command_of(run, _wished, 2, _wished)
 
 
@@ -238,7 +241,9 @@ def _command_of(
     listed: Callable[..., Any],
 ) -> Callable[..., None]:
     """Give `run` the options of `listed`; `ask` makes its first `asked` arguments of them."""
-    shared = inspect.signature(listed).parameters
+    hidden = {n for n, a in run.__annotations__.items() if listed.__annotations__.get(n, a) != a}
+    every = inspect.signature(listed).parameters
+    shared = {name: every[name] for name in every if name not in hidden}
     own = dict(list(inspect.signature(run).parameters.items())[asked:])
 
     def command(**given: Any) -> None:
@@ -250,7 +255,7 @@ def _command_of(
             raise Interrupted("interrupted; no tag was written") from None
 
     hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
-    hints |= get_type_hints(listed, globals() | _TYPES, include_extras=True)
+    hints = get_type_hints(listed, globals() | _TYPES, include_extras=True) | hints
     # What must be typed comes first, whoever asks for it.
     parameters = {**shared, **own}
     empty = inspect.Parameter.empty

@@ -7,7 +7,7 @@ import errno
 import os
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from layersmith.errors import OutputError
 from layersmith.stores.locks import temporary
@@ -63,6 +63,11 @@ class OpenFile:
         except OSError:
             return False
 
+    @property
+    def size(self) -> int:
+        """How many bytes it had when it was opened."""
+        return self.status.st_size
+
     def pread(self, size: int, offset: int) -> bytes:
         """Read up to `size` bytes at `offset`, whoever else reads."""
         return os.pread(self._handle, size, offset)
@@ -72,10 +77,17 @@ class OpenFile:
         return Section(self, 0, self.status.st_size)
 
 
+class Positioned(Protocol):
+    """What can be read at any place."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at `offset`, whoever else reads."""
+
+
 class Section:
     """`size` bytes of an open file from `offset` on; any number can be read side by side."""
 
-    def __init__(self, file: OpenFile, offset: int, size: int) -> None:
+    def __init__(self, file: Positioned, offset: int, size: int) -> None:
         self._file = file
         self._at = offset
         self._end = offset + size

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.rootfs.tar import TarEntry
+    from layersmith.stores.parts import Joined
 
 __all__ = ["Tarball", "compression_of", "identity"]
 
@@ -47,8 +48,23 @@ class Tarball:
                 raise OutputError(f"{where}: {path} is not a file")
             self.identity = identity(status)
             with intention(f"reading {where}"):
-                self._archive = _inflated(file)
+                self._archive: OpenFile | Joined = _inflated(file)
                 self._members = self._index()
+
+    @classmethod
+    def joined(cls, parts: Joined, where: str) -> Tarball:
+        """Index an archive that lies in several files; raises as the constructor does."""
+        self = cls.__new__(cls)
+        self._where, self.identity = where, ()
+        with disk_errors(f"reading {where}"), intention(f"reading {where}"):
+            self._archive = _inflated(parts)
+            self._members = self._index()
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Every name of a file in it, sorted."""
+        return sorted(name for name, entry in self._members.items() if entry.type == _FILE)
 
     def has(self, name: str) -> bool:
         """Tell whether a file (or a link to one) has this name."""
@@ -124,12 +140,12 @@ def _open(path: Path, where: str) -> OpenFile:
         raise NotFound(f"{where}: there is no file {path}", hint="is the path right?") from None
 
 
-def _inflated(file: OpenFile) -> OpenFile:
+def _inflated(file: OpenFile | Joined) -> OpenFile | Joined:
     """Return the archive itself, from a temporary file if `file` is a compressed one."""
     compression = compression_of(file.pread(4, 0))
     if compression == "none":
         return file
-    size = file.status.st_size
+    size = file.size
     with tempfile.TemporaryFile(prefix="layersmith-", buffering=0) as spool:
         for piece in decompress(file.whole(), compression, size):
             view = memoryview(piece)
