@@ -21,8 +21,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,30 @@ if TYPE_CHECKING:
 PATIENCE = 90.0  # seconds; one process alone takes a third of one
 TARGET = Target.parse("3.13-debian13")
 _fork = multiprocessing.get_context("fork")
+
+
+@dataclass
+class Found:
+    """How a soak went; `needless` counts fetches that nothing had made necessary, by blob."""
+
+    runs: int
+    right: int
+    killed: int
+    failed: int
+    stuck: int
+    corrupt: list[tuple[str, str]]
+    seconds: float
+    blobs: int = 0
+    fetches: int = 0
+    most_of_one: int = 0
+    needless: dict[str, int] = field(default_factory=dict)
+    errors: str = ""
+
+    @property
+    def faults(self) -> list[str]:
+        """What must not be."""
+        kinds = ("failed", "stuck", "corrupt", "needless", "errors")
+        return [f"{kind}: {getattr(self, kind)}" for kind in kinds if getattr(self, kind)]
 
 
 @dataclass
@@ -152,7 +176,7 @@ class Ledger:
         Layout.open = logged_open  # type: ignore[method-assign, assignment]
         Cache.drop = logged_drop  # type: ignore[method-assign, assignment]
 
-    def figures(self, killed: set[int]) -> dict[str, object]:
+    def add(self, found: Found, killed: set[int]) -> None:
         """Count fetches, and those that neither a kill nor a removal had made necessary."""
         fetches: dict[str, list[tuple[float, int]]] = {}
         drops: dict[str, list[list[float]]] = {}
@@ -167,7 +191,10 @@ class Ledger:
                 else:
                     open_ = [each for each in drops[name] if each[1] == math.inf]
                     open_[0][1] = float(moment)
-        needless = Counter(
+        found.blobs = len(fetches)
+        found.fetches = sum(map(len, fetches.values()))
+        found.most_of_one = max(map(len, fetches.values()))
+        found.needless = Counter(
             name
             for name, of_name in fetches.items()
             for (before, who), (now, _) in pairwise(sorted(of_name))
@@ -178,13 +205,6 @@ class Ledger:
                 for start, end in drops.get(path, ())
             )
         )
-        return {
-            "blobs": len(fetches),
-            "fetches": sum(map(len, fetches.values())),
-            "by killed": sum(pid in killed for of in fetches.values() for _, pid in of),
-            "most of one": max(map(len, fetches.values())),
-            "needless": dict(needless),
-        }
 
 
 def live(site: Site, seed: int) -> None:
@@ -245,7 +265,7 @@ class Herd:
 _ENDS = {0: "right", -signal.SIGKILL: "killed"}
 
 
-def run(processes: int, rounds: int, kill: float, seed: int) -> dict[str, object]:
+def run(processes: int, rounds: int, kill: float, seed: int) -> Found:
     """Run `processes` at a time, each replaced `rounds` times, and say how it went."""
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         site = Site(Path(name))
@@ -262,16 +282,19 @@ def run(processes: int, rounds: int, kill: float, seed: int) -> dict[str, object
             else:
                 time.sleep(0.002)
             herd.watch()
-        faults = corrupt(site.folder / "cache")
-        errors = site.folder / "errors"
-        return {
-            "runs": processes * rounds,
-            **{end: herd.counts[end] for end in ("right", "killed", "failed", "stuck")},
-            "corrupt": faults,
-            **ledger.figures(herd.killed),
-            "seconds": round(time.monotonic() - start, 1),
-            "errors": errors.read_text()[-5000:] if errors.exists() else "",
-        }
+        found = Found(
+            runs=processes * rounds,
+            right=herd.counts["right"],
+            killed=herd.counts["killed"],
+            failed=herd.counts["failed"],
+            stuck=herd.counts["stuck"],
+            corrupt=corrupt(site.folder / "cache"),
+            seconds=round(time.monotonic() - start, 1),
+        )
+        ledger.add(found, herd.killed)
+        with suppress(FileNotFoundError):
+            found.errors = (site.folder / "errors").read_text()[-5000:]
+        return found
 
 
 def main() -> None:
@@ -282,10 +305,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     found = run(given.processes, given.rounds, given.kill, given.seed)
-    errors = str(found.pop("errors"))
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    sys.stderr.write(errors)
-    sys.exit(any(found[kind] for kind in ("failed", "stuck", "corrupt", "needless")))
+    sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+    sys.stderr.write(found.errors)
+    sys.exit(bool(found.faults))
 
 
 if __name__ == "__main__":
