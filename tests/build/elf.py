@@ -136,7 +136,7 @@ def _header(
 
 def _hash(name: str) -> int:
     value = 0
-    for char in name.encode():
+    for char in name.encode("utf-8", "surrogateescape"):
         value = (value << 4) + char
         value ^= (value & 0xF0000000) >> 24
         value &= 0x0FFFFFFF

@@ -115,19 +115,24 @@ def _read(image: Image) -> ElfFile:
     if data[6] != 1 or version != 1:
         raise ElfError("unknown ELF version")
     facts: dict[str, Any] = {}
-    dynamic: tuple[int, int] | None = None
-    for segment, offset, vaddr, size, align in _program_headers(image, phoff, phentsize, phnum):
+    dynamic: _Phdr | None = None
+    for phdr in _program_headers(image, phoff, phentsize, phnum):
+        segment, offset, vaddr, size, align = phdr
         if segment == _PT_LOAD:
-            image.loads.append((vaddr, size, offset))
-        elif segment == _PT_DYNAMIC:
-            dynamic = offset, size
+            image.load(vaddr, size, offset)
+        elif segment == _PT_DYNAMIC and size:  # an empty one is none to the loader
+            if dynamic is not None:
+                raise ElfError("two dynamic segments")
+            dynamic = phdr
         elif segment == _PT_INTERP:
+            if "interpreter" in facts:
+                raise ElfError("two interpreters")
             facts["interpreter"] = _interpreter(image, offset, size)
         elif segment == _PT_GNU_PROPERTY and machine in _X86 and align == bits // 8:
             note = data[offset : offset + min(size, MAX_NOTE)]
             facts["isa_level"] = _isa_level(image.layout, note)
     if dynamic is not None:
-        facts.update(_dynamic(image, *dynamic))
+        facts.update(_dynamic(image, dynamic))
     return ElfFile(
         bits=bits,
         little_endian=data[5] == 1,
@@ -152,20 +157,28 @@ def _program_headers(image: Image, phoff: int, phentsize: int, phnum: int) -> It
 
 
 def _interpreter(image: Image, offset: int, size: int) -> str:
+    """Read what the kernel reads: it wants a zero byte at the very end."""
     if size > MAX_STRING:
         raise ElfError("the interpreter's name is too long")
-    name, end, _ = image.region(offset, size, "the interpreter's name").partition(b"\0")
-    if not end or not name:
+    name, end, rest = image.region(offset, size, "the interpreter's name").partition(b"\0")
+    if not end or not name or rest[-1:] not in (b"", b"\0"):
         raise ElfError("the interpreter's name is empty or has no end")
     return name.decode("utf-8", "surrogateescape")
 
 
-def _dynamic(image: Image, offset: int, size: int) -> dict[str, Any]:
-    """Read the dynamic section; of a repeated single tag the last counts, as in ld.so."""
+def _dynamic(image: Image, phdr: _Phdr) -> dict[str, Any]:
+    """Read the dynamic section; of a repeated single tag the last counts, as in ld.so.
+
+    The loader goes by the address and to the first DT_NULL, ldconfig by the offset: what
+    the two would read differently is refused.
+    """
+    _, offset, vaddr, size, _ = phdr
     entry = image.layout.dynamic
     single: dict[int, int] = {}
     needed: list[int] = []
     image.check(offset, size, "the dynamic segment")
+    if image.offset(vaddr, "the dynamic segment") != offset:
+        raise ElfError("the dynamic segment's address and its offset are two places")
     size = min(size - size % entry.size, (MAX_DYNAMIC + 1) * entry.size)
     table = entry.iter_unpack(image.data[offset : offset + size])
     for number, (tag, value) in enumerate(table):
@@ -177,6 +190,8 @@ def _dynamic(image: Image, offset: int, size: int) -> dict[str, Any]:
             needed.append(value)
         else:
             single[tag] = value
+    else:
+        raise ElfError("the dynamic segment has no end")
     if _DT_STRTAB in single:
         image.set_strings(single[_DT_STRTAB], single.get(_DT_STRSZ, 0))
     return {

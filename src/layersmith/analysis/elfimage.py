@@ -15,6 +15,7 @@ __all__ = ["MAX_STRING", "MAX_STRINGS", "Image", "Layout"]
 
 MAX_STRING: Final = 4096  # PATH_MAX; a search path may be longer
 MAX_STRINGS: Final = 1 << 20  # all strings of one file together
+_PAGE: Final = 4096
 
 
 class Layout:
@@ -59,6 +60,20 @@ class Image:
         self._strings = (0, 0)
         self._budget = MAX_STRINGS
 
+    def load(self, vaddr: int, size: int, offset: int) -> None:
+        """Take up a PT_LOAD segment; addresses ascend, as the generic ABI wants it.
+
+        Where two lie over each other, or share a page but not a place in the file, it
+        would depend on the reader what is there.
+        """
+        if self.loads:
+            before, length, at = self.loads[-1]
+            end = before + length
+            shares = vaddr - vaddr % _PAGE < end and vaddr - offset != before - at
+            if vaddr < end or vaddr < before or shares:
+                raise ElfError("loaded segments that overlap or do not ascend")
+        self.loads.append((vaddr, size, offset))
+
     def region(self, offset: int, size: int, what: str) -> bytes:
         """Return `size` bytes at `offset`, all of which the file must have."""
         self.check(offset, size, what)
@@ -70,7 +85,7 @@ class Image:
             raise ElfError(f"{what} lies beyond the end of the file")
 
     def offset(self, address: int, what: str) -> int:
-        """Return where in the file the virtual `address` is: in the first PT_LOAD with it."""
+        """Return where in the file the virtual `address` is."""
         for vaddr, size, offset in self.loads:
             if vaddr <= address < vaddr + size:
                 return address - vaddr + offset

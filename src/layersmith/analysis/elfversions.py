@@ -1,7 +1,8 @@
 """The version tables of an object: what it wants of others, what it defines.
 
 Verneed and Verdef records as the LSB core and "ELF Symbol Versioning" describe them; both
-are chains of relative links that end at zero, so each step is counted.
+are chains of relative links that end at zero. The loader follows the links and looks at none
+of the counts that stand beside them; so do we, and count each step.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ __all__ = ["MAX_VERSIONS", "VersionNeed", "version_needs", "versions_defined"]
 
 MAX_VERSIONS: Final = 8192
 
-_DT_VERDEF, _DT_VERDEFNUM = 0x6FFFFFFC, 0x6FFFFFFD
-_DT_VERNEED, _DT_VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
+_DT_VERDEF, _DT_VERNEED = 0x6FFFFFFC, 0x6FFFFFFE
 _VER_FLG_WEAK: Final = 2
 
 
@@ -41,23 +41,27 @@ def version_needs(image: Image, dynamic: Mapping[int, int]) -> tuple[VersionNeed
         return ()
     found: list[VersionNeed] = []
     at = image.offset(dynamic[_DT_VERNEED], "the table of version needs")
-    for _ in range(_count(dynamic.get(_DT_VERNEEDNUM, 0))):
-        revision, count, file, aux, link = image.unpack(image.layout.need, at)
+    for _ in range(MAX_VERSIONS):
+        revision, _, file, aux, link = image.unpack(image.layout.need, at)
         if revision != 1:
             raise ElfError(f"unknown revision {revision} of version needs")
-        name = image.string(file)
-        here = at + aux
-        for _ in range(count):
-            _, flags, _, wanted, next_aux = image.unpack(image.layout.need_aux, here)
-            found.append(VersionNeed(name, image.string(wanted), bool(flags & _VER_FLG_WEAK)))
-            _count(len(found))
-            if not next_aux:
-                break
-            here += next_aux
+        found += _wanted(image, image.string(file), at + aux, MAX_VERSIONS - len(found))
         if not link:
-            break
+            return tuple(found)
         at += link
-    return tuple(found)
+    raise _too_many()
+
+
+def _wanted(image: Image, file: str, at: int, most: int) -> list[VersionNeed]:
+    """Walk the Vernaux records of one file."""
+    found: list[VersionNeed] = []
+    for _ in range(most):
+        _, flags, _, wanted, link = image.unpack(image.layout.need_aux, at)
+        found.append(VersionNeed(file, image.string(wanted), bool(flags & _VER_FLG_WEAK)))
+        if not link:
+            return found
+        at += link
+    raise _too_many()
 
 
 def versions_defined(image: Image, dynamic: Mapping[int, int]) -> tuple[str, ...]:
@@ -66,20 +70,17 @@ def versions_defined(image: Image, dynamic: Mapping[int, int]) -> tuple[str, ...
         return ()
     found: list[str] = []
     at = image.offset(dynamic[_DT_VERDEF], "the table of versions")
-    for _ in range(_count(dynamic.get(_DT_VERDEFNUM, 0))):
+    for _ in range(MAX_VERSIONS):
         revision, _, _, _, _, aux, link = image.unpack(image.layout.definition, at)
         if revision != 1:
             raise ElfError(f"unknown revision {revision} of version definitions")
         (name,) = image.unpack(image.layout.word, at + aux)
         found.append(image.string(name))
         if not link:
-            break
+            return tuple(found)
         at += link
-    return tuple(found)
+    raise _too_many()
 
 
-def _count(number: int) -> int:
-    """Return `number` of version records, if it is one that can be."""
-    if number > MAX_VERSIONS:
-        raise ElfError(f"{number} versions, more than {MAX_VERSIONS}")
-    return number
+def _too_many() -> ElfError:
+    return ElfError(f"more than {MAX_VERSIONS} versions, or a table without an end")

@@ -66,8 +66,9 @@ def link_map(
     waiting = {interpreter.inode} if interpreter is not None else set()
     for requester in objects:  # grows while it is walked: a queue
         inherited: tuple[str, ...] | None = None
-        for wanted in requester.elf.needed:
-            paths.effort.spend(_NEED + (len(wanted) >> 5), requester.path)
+        wants = requester.elf.needed
+        paths.effort.spend(_NEED * len(wants) + (sum(map(len, wants)) >> 5), requester.path)
+        for wanted in wants:
             name = (paths.expand(wanted, requester) or wanted) if "$" in wanted else wanted
             found: Found = names.get(name)
             if found is None:

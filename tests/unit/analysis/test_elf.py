@@ -143,8 +143,6 @@ HUGE = [2**63, 2**64 - 1, 2**32, len(BASE), len(BASE) - 1]
         *[patched(BASE, entry_at(tag), "Q", offset) for tag in (1, 14, 29) for offset in HUGE],
         patched(BASE, entry_at(10), "Q", 0),  # DT_STRSZ
         patched(BASE, entry_at(10), "Q", 2**63),
-        patched(BASE, entry_at(0x6FFFFFFF), "Q", 2**63),  # counts of versions
-        patched(BASE, entry_at(0x6FFFFFFD), "Q", 10_000),
         elf(needed=["x" * (MAX_STRING + 1)]),
         elf(runpath="/" * (MAX_SEARCH_PATH + 1)),
         elf(interpreter="/" * (MAX_STRING + 1)),
@@ -168,9 +166,40 @@ def test_a_string_must_end_inside_its_table() -> None:
     pytest.fail("no string was cut")
 
 
-def test_overlapping_segments_are_read_by_the_first() -> None:
-    found = read(patched(BASE, header_at(0x6474E551), "I4xQQ8xQ", 1, 0, 0, len(BASE)))
-    assert found == read(BASE)
+STACK = header_at(0x6474E551)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        patched(BASE, STACK, "I4xQQ8xQ", 1, 0, 0, len(BASE)),  # over the first
+        patched(BASE, STACK, "I4xQQ8xQ", 1, 16, len(BASE) + 32, 1),  # in its last page
+        patched(BASE, STACK, "I4xQQ8xQ", 2, 0, 0, 64),  # a second dynamic segment
+        patched(BASE, STACK, "I4xQQ8xQ", 3, *struct.unpack_from("<QQ8xQ", BASE, header_at(3) + 8)),
+        patched(BASE, header_at(2) + 16, "Q", 0),  # its address is another place
+        patched(BASE, header_at(2) + 32, "Q", 16),  # its end lies behind it
+    ],
+)
+def test_what_two_readers_would_read_differently_is_refused(data: bytes) -> None:
+    """The loader goes by addresses and the last mapping, ldconfig and readelf by offsets."""
+    with pytest.raises(ElfError, match=r"overlap|two |no end"):
+        read(data)
+
+
+def test_segments_apart_are_no_harm() -> None:
+    apart = patched(BASE, STACK, "I4xQQ8xQ", 1, 16, 1 << 20, 64)
+    assert read(apart) == read(BASE)
+    empty = patched(BASE, STACK, "I4xQQ8xQ", 2, 0, 0, 0)
+    assert read(empty) == read(BASE)
+
+
+@pytest.mark.parametrize("count", [0, 1, 10_000, 2**63])
+def test_links_count_and_not_what_is_said_of_them(count: int) -> None:
+    """As in the loader, which looks at the counts of version tables nowhere."""
+    said = BASE
+    for tag in (0x6FFFFFFF, 0x6FFFFFFD):
+        said = patched(said, entry_at(tag), "Q", count)
+    assert read(said) == read(BASE)
 
 
 def test_version_tables_that_loop_are_counted() -> None:
