@@ -37,9 +37,9 @@ class Proxy:
     host: str
     log_file: Path
 
-    def settings(self, *variables: str, password: str = PASSWORD, **more: str) -> dict[str, str]:
+    def settings(self, *variables: str, **more: str) -> dict[str, str]:
         """Return an environment in which these variables name the proxy."""
-        url = f"http://{USER}:{password}@{self.host}"
+        url = f"http://{USER}:{PASSWORD}@{self.host}"
         return {"NO_PROXY": "", **dict.fromkeys(variables, url), **more}
 
     def asked(self) -> list[str]:
@@ -133,16 +133,19 @@ def test_no_proxy_and_our_own_machine_go_without(proxy: Proxy, tmp_path: Path) -
     assert proxy.asked() == []
 
 
+@pytest.mark.parametrize(("known", "answer"), [(True, "401"), (False, "407")])
 def test_a_proxy_that_refuses_is_told_from_a_registry(
-    proxy: Proxy, place: str, tmp_path: Path
+    proxy: Proxy, tmp_path: Path, known: bool, answer: str
 ) -> None:
-    with opened("TLS", tmp_path / "registry") as served:
-        settings = served.settings | proxy.settings("HTTPS_PROXY", password="wr0ng")
-        done = copied(place, served.host, settings)
-        assert done.code == 5
-        assert "proxy" in done.err
-        assert "407" in done.err
-        assert "wr0ng" not in done.err
+    """tinyproxy answers a wrong password as a registry would: still it is the proxy's answer."""
+    url = f"http://{USER}:wr0ng@{proxy.host}" if known else f"http://{proxy.host}"
+    with seeing(tmp_path) as (host, ca, seen):
+        settings = {"NO_PROXY": "", "HTTPS_PROXY": url, **ca_settings(ca)}
+        done = layersmith("digest", f"{host}/team/tiny:1", env=settings)
+    assert done.code == 5
+    assert f"the proxy cannot be used ({answer}" in done.err
+    assert "wr0ng" not in done.err
+    assert not seen
 
 
 class _Seen(BaseHTTPRequestHandler):
