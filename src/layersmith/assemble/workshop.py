@@ -25,9 +25,15 @@ __all__ = ["Workshop"]
 class Workshop:
     """Cache, layers, registries, a crew and a stopwatch; use it as a context manager."""
 
-    def __init__(self, cache: Path, options: RegistryOptions, progress: Progress) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        options: RegistryOptions,
+        progress: Progress,
+        kind: type[Cache] = Cache,
+    ) -> None:
         self.crew = Crew(progress)
-        self.cache = Cache(cache, self.crew)
+        self.cache = kind(cache, self.crew)
         self.layers = LayerStore(self.cache, self.crew)
         self.registries = Registries(options, self.crew)
         self.timings: dict[str, float] = {}

@@ -20,6 +20,7 @@ from layersmith.cli import lock as lock_command
 from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
+from layersmith.cli import rebuild as rebuild_command
 from layersmith.cli import tags as tags_command
 from layersmith.cli.helptext import Command, Commands
 from layersmith.errors import LayersmithError, one_line
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("assemble", cls=Command)(assemble_command.assemble)
 app.command("plan", cls=Command)(plan_command.plan)
 app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
+app.command("rebuild", cls=Command)(rebuild_command.rebuild)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)

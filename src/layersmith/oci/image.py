@@ -43,6 +43,7 @@ __all__ = [
     "NewLayer",
     "Settings",
     "derive",
+    "image_of",
     "is_beside_images",
     "load",
     "load_at",
@@ -118,7 +119,7 @@ def select(source: Source, top: Document[Index] | Document[Manifest], platform: 
     for manifest, said in found:
         if manifest is not top and manifest.value.config.media_type not in CONFIG_TYPES:
             continue  # something else that lies beside the images
-        image = _image(source, manifest, said)
+        image = image_of(source, manifest, said)
         if image.platform.key == platform.key:
             return image
         seen.append(image.platform)
@@ -165,7 +166,13 @@ def is_beside_images(child: Descriptor) -> bool:
     return is_unknown or _ATTESTATION in child.annotations
 
 
-def _image(source: Source, manifest: Document[Manifest], said: Platform | None) -> Image:
+def image_of(
+    source: Source, manifest: Document[Manifest], said: Platform | None = None
+) -> Image:
+    """Return the image of a manifest; `said` completes what its config leaves open.
+
+    Raises :class:`DocumentError`.
+    """
     with intention(source.name):
         descriptor = manifest.value.config
         if descriptor.media_type not in CONFIG_TYPES:
