@@ -121,7 +121,7 @@ def _images(source: Source, index: Index) -> Iterator[Image]:
             manifest = load_at(source, child)
             assert isinstance(manifest.value, Manifest)
             if manifest.value.config.media_type in CONFIG_TYPES:
-                yield image_of(source, manifest)
+                yield image_of(source, manifest, child.platform)
 
 
 def _recorded(workshop: Workshop, image: Published, record: Record) -> tuple[Recipe, Pinned]:

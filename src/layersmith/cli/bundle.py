@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bundle"]
 
+_SMALLEST = 1 << 20  # bytes of a part
+
 bundle = typer.Typer(
     name="bundle",
     help="Take everything that an assemble needs to where no network is.",
@@ -91,7 +93,7 @@ def create(
 
     compressor = Compressor.parse(compression)
     limit = parsed_size(split) if split else 0
-    if split and limit < 1 << 20:
+    if split and limit < _SMALLEST:
         raise RecipeError(f"--split {one_line(split, 40)!r}: parts have at least 1MiB")
     recipe, pinned = locked_recipe(recipe, file, lock_file, locked=locked)
     with (
