@@ -166,9 +166,7 @@ def is_beside_images(child: Descriptor) -> bool:
     return is_unknown or _ATTESTATION in child.annotations
 
 
-def image_of(
-    source: Source, manifest: Document[Manifest], said: Platform | None = None
-) -> Image:
+def image_of(source: Source, manifest: Document[Manifest], said: Platform | None = None) -> Image:
     """Return the image of a manifest; `said` completes what its config leaves open.
 
     Raises :class:`DocumentError`.
