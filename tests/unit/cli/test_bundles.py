@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.build.tar import archive, file
-from tests.unit.cli.test_locks import FILE, Site, site
+from tests.unit.cli.test_lock_commands import FILE, Site, site
 from typer.testing import CliRunner
 
 from layersmith.assemble.places import Place
