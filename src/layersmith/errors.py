@@ -276,9 +276,9 @@ class Differs(LayersmithError):
 
 @contextmanager
 def intention(what: str) -> Iterator[None]:
-    """Prefix the message of any LayersmithError raised inside with ``what: ``."""
+    """Prefix the message of any LayersmithError raised inside with ``what: ``, if it is said."""
     try:
         yield
     except LayersmithError as error:
-        error.message = f"{what}: {error.message}"
+        error.message = f"{what}: {error.message}" if what else error.message
         raise

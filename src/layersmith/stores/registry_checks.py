@@ -35,6 +35,7 @@ __all__ = [
     "check_answer",
     "check_digest",
     "described",
+    "digest_of",
     "is_rest",
     "plain_body",
     "read_manifest",
@@ -44,14 +45,18 @@ DOCUMENT_TYPES: Final = INDEX_TYPES | MANIFEST_TYPES
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII)
 
 
-def described(response: requests.Response, wanted: Digest | None, what: str) -> Descriptor | None:
+def described(
+    response: requests.Response, wanted: Digest | None, what: str, limit: int
+) -> Descriptor | None:
     """Return the descriptor that the headers of a HEAD give, None if they do not suffice.
+
+    A manifest of more than `limit` bytes is not believed in.
 
     Raises :class:`DigestMismatch` if it is not for the digest that was `wanted`.
     """
     media_type = media_type_of(response)
     length = content_length(response)
-    if media_type not in DOCUMENT_TYPES or length is None:
+    if media_type not in DOCUMENT_TYPES or length is None or length > limit:
         return None
     if (digest := digest_of(response)) is None:
         return None

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from layersmith.stores.registry_client import RegistryClient
     from layersmith.stores.retries import Tries
 
-__all__ = ["Failure", "Session", "closing_url", "send_in_chunks"]
+__all__ = ["Failure", "Session", "check_created", "closed", "closing_url", "send_in_chunks"]
 
+_CREATED: Final = 201
 _LARGEST: Final = 64 * 1024 * 1024  # a chunk is held in memory
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII)
 
@@ -53,6 +54,35 @@ def closing_url(location: str, descriptor: Descriptor) -> str:
     """
     mark = "&" if "?" in location else "?"
     return f"{location}{mark}digest={quote(descriptor.digest, safe='')}"
+
+
+def check_created(
+    client: RegistryClient,
+    response: requests.Response,
+    descriptor: Descriptor,
+    what: str,
+    *,
+    incomplete: bool = False,
+) -> None:
+    """Take a 201 only if it is for our digest; raises for every other answer.
+
+    A proxy that wants a login, for one, answers 200 to everything.
+    """
+    if response.status_code != _CREATED:
+        raise client.refusal(response, what, incomplete=incomplete)
+    discard(response, client.limits.error_body)
+    check_digest(response, descriptor.digest, what)
+
+
+def closed(
+    client: RegistryClient, response: requests.Response, descriptor: Descriptor, what: str
+) -> Failure | None:
+    """Return what is wrong with the answer to the PUT that ends a session."""
+    try:
+        check_created(client, response, descriptor, what)
+    except LayersmithError as error:
+        return Failure(error, response.status_code)
+    return None
 
 
 def send_in_chunks(
@@ -119,10 +149,8 @@ class _Chunks:
         url = closing_url(self._location, descriptor)
         headers = {"Content-Type": "application/octet-stream"}
         response = self._ask("PUT", url, headers)
-        if response.status_code not in (200, 201, 204):
-            raise _Failed(self._refused(response))
-        discard(response, self._client.limits.error_body)
-        check_digest(response, descriptor.digest, self._what)
+        if failure := closed(self._client, response, descriptor, self._what):
+            raise _Failed(failure)
 
     def _patch(self, data: bytes, end: int) -> Failure | None:
         headers = {
@@ -131,7 +159,13 @@ class _Chunks:
         }
         try:
             response = self._client.do_request(
-                self._location, "PATCH", data, headers, scopes=self._scopes, once=True
+                self._location,
+                "PATCH",
+                data,
+                headers,
+                scopes=self._scopes,
+                once=True,
+                what=self._what,
             )
         except RegistryError as error:
             return Failure(error, 0)
@@ -166,7 +200,7 @@ class _Chunks:
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> requests.Response:
         try:
             response: requests.Response = self._client.do_request(
-                url, method, headers=headers, scopes=self._scopes
+                url, method, headers=headers, scopes=self._scopes, what=self._what
             )
         except RegistryError as error:
             raise _Failed(Failure(error, 0)) from None

@@ -11,9 +11,10 @@ Importing this module loads oras and what it drags in; only
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from layersmith.errors import RegistryError
+from layersmith.errors import RegistryError, intention
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry_answers import discard, error_of, is_temporary
 from layersmith.stores.registry_options import HUB_HOST
@@ -37,6 +38,7 @@ __all__ = ["Place", "RegistryClient"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_REFUSALS: Final = 2  # of what was sent with one request: a token may expire just when new
 
 
 class Place(Container):  # type: ignore[misc]
@@ -96,12 +98,13 @@ class RegistryClient(Provider):  # type: ignore[misc]
         *,
         scopes: Scopes = frozenset(),
         once: bool = False,
+        what: str = "",
     ) -> requests.Response:
         """Send a request and return the answer after redirects, its body unread.
 
-        `scopes` are what a token for it must allow. A failure that may pass is tried
-        again, from the first URL on; but not with `once` or a streamed body, whose
-        sender has to know how much arrived.
+        `scopes` are what a token for it must allow; `what` names it in errors. A failure
+        that may pass is tried again, from the first URL on; but not with `once` or a
+        streamed body, whose sender has to know how much arrived.
 
         Raises :class:`Unauthorized` if a challenge cannot be answered, and
         :class:`RegistryError` if there is no answer or a redirect leads nowhere we go.
@@ -111,7 +114,8 @@ class RegistryClient(Provider):  # type: ignore[misc]
         while True:
             self.patience.wait()
             try:
-                response = self._follow(method, url, headers or {}, data, scopes)
+                with intention(what):
+                    response = self._follow(method, url, headers or {}, data, scopes)
             except RegistryError as error:
                 if once or not tries.after(error):
                     raise
@@ -155,16 +159,19 @@ class RegistryClient(Provider):  # type: ignore[misc]
         if Origin.of(url) != self.origin:
             return self.transport.send(method, url, headers, data)
         ours = self.authorizer.headers(scopes)
-        response = self.transport.send(method, url, {**headers, **ours}, data)
-        if response.status_code != 401:
-            return response
-        challenge = response.headers.get("WWW-Authenticate", "")
-        discard(response, self.limits.error_body)
-        ours = self.authorizer.answer(challenge, scopes, ours.get("Authorization", ""))
-        if not rewound(data):
-            raise RegistryError(
-                f"{self.origin}: authorization ended in the middle of an upload", temporary=True
-            )
+        for _ in range(_REFUSALS if ours else _REFUSALS + 1):
+            sent = time.monotonic()
+            response = self.transport.send(method, url, {**headers, **ours}, data)
+            if response.status_code != 401:
+                return response
+            challenge = response.headers.get("WWW-Authenticate", "")
+            discard(response, self.limits.error_body)
+            ours = self.authorizer.answer(challenge, scopes, ours.get("Authorization", ""), sent)
+            if not rewound(data):
+                raise RegistryError(
+                    f"{self.origin}: authorization ended in the middle of an upload",
+                    temporary=True,
+                )
         return self.transport.send(method, url, {**headers, **ours}, data)
 
     def _next_hop(self, response: requests.Response, method: str, url: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from urllib3.exceptions import HTTPError
 
-from layersmith.errors import RegistryError
+from layersmith.errors import RegistryError, intention
 from layersmith.oci.content import CHUNK
 from layersmith.stores.registry_answers import discard
 from layersmith.stores.registry_checks import check_answer, is_rest, plain_body
@@ -108,7 +108,8 @@ class Download:
         except (HTTPError, OSError) as error:
             if self._got >= self._descriptor.size:
                 return b""  # all is there, and its digest was right: nothing is missing
-            raise wire_error(error, self._url) from None
+            with intention(self._what):
+                raise wire_error(error, self._url) from None
         return data
 
     def _is_cut(self) -> bool:
@@ -159,7 +160,10 @@ class Download:
 
     def _ask(self, headers: dict[str, str]) -> requests.Response:
         response: requests.Response = self._client.do_request(
-            self._url, headers={"Accept": self._accept, **headers}, scopes=self._scopes
+            self._url,
+            headers={"Accept": self._accept, **headers},
+            scopes=self._scopes,
+            what=self._what,
         )
         return response
 

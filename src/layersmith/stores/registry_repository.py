@@ -15,6 +15,7 @@ from layersmith.errors import (
     DigestMismatch,
     DocumentError,
     InvalidReference,
+    LayersmithError,
     NotFound,
     RegistryError,
     Unauthorized,
@@ -26,10 +27,16 @@ from layersmith.oci.reference import valid_tag
 from layersmith.stores.auth import repository_scopes
 from layersmith.stores.registry_answers import content_length, discard
 from layersmith.stores.registry_body import UploadBody
-from layersmith.stores.registry_checks import DOCUMENT_TYPES, described, read_manifest
+from layersmith.stores.registry_checks import (
+    DOCUMENT_TYPES,
+    described,
+    digest_of,
+    read_manifest,
+)
+from layersmith.stores.registry_chunks import check_created
 from layersmith.stores.registry_client import Place
 from layersmith.stores.registry_download import Download
-from layersmith.stores.registry_upload import Habits, Upload, check_created, start_upload
+from layersmith.stores.registry_upload import Habits, Upload, start_upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,14 +102,14 @@ class RegistryRepository:
         url = self._client.url(self._place.manifest_url(identifier))
         what = f"{self._where}: resolving {identifier}"
         wanted = None if valid_tag(identifier) else Digest(identifier)
-        response = self._ask("HEAD", url, _ACCEPT)
+        response = self._ask("HEAD", url, _ACCEPT, what)
         discard(response, self._client.limits.error_body)
         if response.status_code in _NO_HEAD:
             return self._resolve_by_get(url, wanted, what)
         if response.status_code != 200:
             raise self._client.refusal(response, what, missing="check the name and the tag")
         try:
-            found = described(response, wanted, what)
+            found = described(response, wanted, what, self._client.limits.document)
         except DigestMismatch:  # perhaps only its header is wrong
             found = None
         return found or self._resolve_by_get(url, wanted, what)
@@ -135,7 +142,7 @@ class RegistryRepository:
             scopes=self._pull,
             progress=self._progress,
         ) as download:
-            yield VerifiedReader(download, descriptor, self._where)
+            yield VerifiedReader(download, descriptor, f"fetching from {self._where}")
 
     def _fetched(self, descriptor: Descriptor) -> bytes:
         with self._download(descriptor, descriptor.media_type) as stream:
@@ -145,14 +152,15 @@ class RegistryRepository:
         """Tell whether the registry has the content, by HEAD."""
         accept = descriptor.media_type if is_manifest(descriptor) else "*/*"
         url = self._content_url(descriptor)
-        response = self._ask("HEAD", url, accept)
+        what = f"{self._where}: looking for {descriptor.digest}"
+        response = self._ask("HEAD", url, accept, what)
         if response.status_code in _NO_HEAD:
-            response = self._ask("GET", url, accept)
+            response = self._ask("GET", url, accept, what)
         discard(response, self._client.limits.error_body)
         if response.status_code == 404:
             return False
         if response.status_code != 200:
-            raise self._client.refusal(response, f"{self._where}: looking for {descriptor.digest}")
+            raise self._client.refusal(response, what)
         return content_length(response) in (None, descriptor.size)
 
     def mount(self, descriptor: Descriptor, origin: Reference) -> bool:
@@ -176,7 +184,7 @@ class RegistryRepository:
         except (NotFound, Unauthorized):  # perhaps the other repository: the upload will tell
             return False
         except RegistryError as error:
-            if 400 <= error.status < 500 and not error.temporary:
+            if error.status and not error.temporary:
                 return False
             raise
         if session is not None:
@@ -244,17 +252,35 @@ class RegistryRepository:
         return self._client.url(url(descriptor.digest))
 
     def _put_document(self, identifier: str, raw: bytes, descriptor: Descriptor) -> None:
-
         url = self._client.url(self._place.manifest_url(identifier))
         headers = {"Content-Type": descriptor.media_type}
-        response = self._client.do_request(url, "PUT", data=raw, headers=headers, scopes=self._push)
         what = f"{self._where}: writing the manifest {identifier}"
-        check_created(self._client, response, descriptor, what)
+        try:
+            response = self._client.do_request(
+                url, "PUT", data=raw, headers=headers, scopes=self._push, what=what
+            )
+            check_created(self._client, response, descriptor, what, incomplete=True)
+        except (RegistryError, DigestMismatch) as error:
+            # The answer may be lost, or a proxy's, and the manifest there all the same.
+            refused = isinstance(error, RegistryError) and 400 <= error.status < 500
+            if refused or not self._is_written(url, descriptor):
+                raise
 
-    def _ask(self, method: str, url: str, accept: str) -> requests.Response:
+    def _is_written(self, url: str, descriptor: Descriptor) -> bool:
+        """Ask once whether the manifest stands there."""
+        try:
+            response = self._ask("HEAD", url, descriptor.media_type, once=True)
+        except LayersmithError:
+            return False
+        discard(response, self._client.limits.error_body)
+        return response.status_code == 200 and digest_of(response) == descriptor.digest
+
+    def _ask(
+        self, method: str, url: str, accept: str, what: str = "", *, once: bool = False
+    ) -> requests.Response:
         headers = {"Accept": accept}
         response: requests.Response = self._client.do_request(
-            url, method, headers=headers, scopes=self._pull
+            url, method, headers=headers, scopes=self._pull, once=once, what=what
         )
         return response
 
@@ -267,7 +293,7 @@ class RegistryRepository:
     def _manifest(self, url: str, wanted: Digest | None, what: str) -> tuple[Descriptor, bytes]:
         tries = self._client.patience.tries()
         while True:
-            response = self._ask("GET", url, _ACCEPT)
+            response = self._ask("GET", url, _ACCEPT, what)
             if response.status_code != 200:
                 raise self._client.refusal(response, what, missing="check the name and the tag")
             try:

@@ -98,6 +98,7 @@ class RegistryListing:
                 url,
                 headers={"Accept": accept},
                 scopes=self._repository._pull,  # noqa: SLF001 - as above
+                what=what,
             )
             yield response
             url = self._next(url, response.headers.get("Link", ""), what)

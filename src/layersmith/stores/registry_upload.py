@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import RegistryError
 from layersmith.stores.registry_answers import discard
-from layersmith.stores.registry_checks import check_digest
-from layersmith.stores.registry_chunks import Failure, Session, closing_url, send_in_chunks
+from layersmith.stores.registry_chunks import (
+    Failure,
+    Session,
+    closed,
+    closing_url,
+    send_in_chunks,
+)
 from layersmith.stores.registry_urls import follow
 
 if TYPE_CHECKING:
@@ -27,10 +32,10 @@ if TYPE_CHECKING:
     from layersmith.stores.registry_body import UploadBody
     from layersmith.stores.registry_client import RegistryClient
 
-__all__ = ["Habits", "Upload", "check_created", "start_upload"]
+__all__ = ["Habits", "Upload", "start_upload"]
 
-_CREATED: Final = frozenset({200, 201, 204})
-_LOST: Final = frozenset({404, 410, 416})
+# The session is gone, or an answer that says nothing: the blob may be there (see `run`).
+_LOST: Final = frozenset({200, 201, 202, 204, 404, 410, 416})
 _LOST_IF_RESENT: Final = _LOST | {400, 409}  # what came of the first try is in its way
 _TOO_MUCH: Final = frozenset({405, 411, 413, 501})
 _SESSIONS: Final = 3
@@ -51,7 +56,7 @@ def start_upload(client: RegistryClient, url: str, scopes: Scopes, what: str) ->
 
     Returns none if the registry answered 201: the blob was mounted.
     """
-    response: requests.Response = client.do_request(url, "POST", scopes=scopes)
+    response: requests.Response = client.do_request(url, "POST", scopes=scopes, what=what)
     if response.status_code not in (201, 202):
         raise client.refusal(response, what, missing="the repository may have to be made first")
     discard(response, client.limits.error_body)
@@ -61,16 +66,6 @@ def start_upload(client: RegistryClient, url: str, scopes: Scopes, what: str) ->
     target = response.headers.get("Location", "")
     location = follow(response.url, target, client.origin, f"{what}: the upload location")
     return Session(location, int(least) if least.isdecimal() and len(least) < 12 else 0)
-
-
-def check_created(
-    client: RegistryClient, response: requests.Response, descriptor: Descriptor, what: str
-) -> None:
-    """Take a 201 only if it is for our digest; raises for every other answer."""
-    if response.status_code not in _CREATED:
-        raise client.refusal(response, what, incomplete=True)
-    discard(response, client.limits.error_body)
-    check_digest(response, descriptor.digest, what)
 
 
 class Upload:
@@ -139,14 +134,11 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream"}
         try:
             response = self._client.do_request(
-                url, "PUT", data=self._body, headers=headers, scopes=self._scopes
+                url, "PUT", data=self._body, headers=headers, scopes=self._scopes, what=self._what
             )
         except RegistryError as error:
             return Failure(error, 0)
-        if response.status_code in _CREATED:
-            check_created(self._client, response, self._descriptor, self._what)
-            return None
-        return Failure(self._client.refusal(response, self._what), response.status_code)
+        return closed(self._client, response, self._descriptor, self._what)
 
     def _judge(self, failure: Failure, session: Session) -> Session | None:
         """Return the session to try again in, none for a new one; raises if all is vain."""

@@ -81,7 +81,7 @@ def fetch_token(
     try:
         return _parsed(decode(body, what, limit=limit), what)
     except DocumentError as error:
-        raise RegistryError(f"{error.message}: not a token") from None
+        raise _no_token(f"{error.message}: not a token") from None
 
 
 def _ask(
@@ -107,7 +107,12 @@ def _parsed(value: Any, what: str) -> Token:
     found = value if isinstance(value, dict) else {}
     text = found.get("token") or found.get("access_token")
     if not isinstance(text, str) or _TOKEN.fullmatch(text) is None:
-        raise RegistryError(f"{what}: the answer has no token")
+        raise _no_token(f"{what}: the answer has no token")
     life = found.get("expires_in")
     seconds = life if isinstance(life, int) and life > 0 else _USUAL_LIFE
     return Token(text, min(seconds, _LONGEST_LIFE) * _USED_LIFE)
+
+
+def _no_token(message: str) -> RegistryError:
+    """Return the error for an answer that is something else; it gets a second chance."""
+    return RegistryError(message, temporary=True, tries=2)

@@ -6,7 +6,8 @@ The rules, each of which somebody has broken (RELIABILITY, 1.2 and rows 8-18):
 - a challenge counts only if the registry's own origin gave it;
 - tokens are kept by (realm, service, scopes) of this origin; one that covers more
   than is asked serves too, and threads that need the same one ask for it once;
-- a token is used for 80 % of its life; a request is answered once.
+- a token is used for 80 % of its life; what a request brings is refused
+  twice at most: a new token may not be known everywhere yet.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ class _Key(NamedTuple):
 
 
 class _Token(NamedTuple):
-    """A token and the time (monotonic) until which it is used."""
+    """A token, and the times (monotonic) when it was asked for and until which it is used."""
 
     text: str
+    asked: float
     until: float
 
 
@@ -92,12 +94,12 @@ class Authorizer:
             return {"Authorization": credential.basic} if credential and credential.basic else {}
         if credential and credential.registry:
             return {"Authorization": f"Bearer {credential.registry}"}
-        return {"Authorization": f"Bearer {self._token(_Key.of(wanted, scopes), '')}"}
+        return {"Authorization": f"Bearer {self._token(_Key.of(wanted, scopes))}"}
 
-    def answer(self, header: str, scopes: Scopes, rejected: str) -> dict[str, str]:
+    def answer(self, header: str, scopes: Scopes, rejected: str, sent: float) -> dict[str, str]:
         """Return the headers that answer a 401's ``WWW-Authenticate`` value.
 
-        `rejected` is the ``Authorization`` that was sent.
+        `rejected` is the ``Authorization`` that was `sent` then (monotonic).
 
         Raises :class:`Unauthorized` if there is nothing else to send.
         """
@@ -111,7 +113,7 @@ class Authorizer:
             if credential is None or not credential.registry:
                 more = scopes | parse_scopes(bearer.parameters.get("scope", ""))
                 key = _Key(service, more, repository)
-                return {"Authorization": f"Bearer {self._token(key, rejected.partition(' ')[2])}"}
+                return {"Authorization": f"Bearer {self._token(key, sent if rejected else 0.0)}"}
             ours = f"Bearer {credential.registry}"
         elif _first(challenges, "basic") and (credential := self.credential(repository)):
             self._wanted = "basic"
@@ -157,13 +159,13 @@ class Authorizer:
                 found |= credential.secrets if credential else set()
             return frozenset(found)
 
-    def _token(self, key: _Key, rejected: str) -> str:
-        """Return a token that covers `key` and is not `rejected`.
+    def _token(self, key: _Key, after: float = 0.0) -> str:
+        """Return a token that covers `key` and was asked for `after` a refusal's request.
 
         One thread fetches it; the others wait for what comes of that, be it an error.
         """
         with self._lock:
-            if found := self._find(key, rejected):
+            if found := self._find(key, after):
                 return found
             pending = self._pending.get(key)
             if mine := pending is None:
@@ -176,24 +178,29 @@ class Authorizer:
                 self._tokens[key] = token
             pending.set_result(token.text)
         except BaseException as error:
-            pending.set_exception(error)
+            # Whoever waits gets a copy: each names in it what was being done.
+            pending.set_exception(copy(error) if isinstance(error, LayersmithError) else error)
             raise
         finally:
             with self._lock:
                 del self._pending[key]
         return token.text
 
-    def _find(self, key: _Key, rejected: str) -> str | None:
-        """Return a kept token that serves; forget those that no longer do."""
-        now = time.monotonic()
-        stale = [k for k, t in self._tokens.items() if t.until <= now or t.text == rejected]
-        for old in stale:
-            del self._tokens[old]
+    def _find(self, key: _Key, after: float) -> str | None:
+        """Return a kept token that serves; forget those that no longer do.
+
+        With the one that was refused go all for the repository that are no younger: they
+        would be refused one by one.
+        """
+        now, about = time.monotonic(), (key.service, key.repository)
+        for old, token in list(self._tokens.items()):
+            refused = token.asked < after and (old.service, old.repository) == about
+            if refused or token.until <= now:
+                del self._tokens[old]
         fitting = (
             token.text
             for have, token in self._tokens.items()
-            if (have.service, have.repository) == (key.service, key.repository)
-            and have.scopes >= key.scopes
+            if (have.service, have.repository) == about and have.scopes >= key.scopes
         )
         return next(fitting, None)
 
@@ -210,7 +217,7 @@ class Authorizer:
             hint=self.hint(key.repository),
             secrets=self.secrets,
         )
-        return _Token(token.text, asked + token.life)
+        return _Token(token.text, asked, asked + token.life)
 
 
 def _outcome(pending: Future[str]) -> str:

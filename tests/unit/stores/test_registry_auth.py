@@ -216,13 +216,15 @@ def test_a_short_lived_token_is_not_used_past_its_life(
         assert (counts["GET /token"], counts["HEAD manifests"]) == (2, 3)
 
 
-def test_a_registry_that_is_never_content_is_answered_once(registries: Registries) -> None:
+def test_a_registry_that_is_never_content_is_told_who_we_are_three_times(
+    registries: Registries,
+) -> None:
     with filled(FakeRegistry(tokens=True)) as fake:
         challenge = {"WWW-Authenticate": f'Bearer realm="{fake.url}/token"'}
         fake.once("HEAD", "manifests", error(401, "UNAUTHORIZED", **challenge), times=9)
         with pytest.raises(Unauthorized):
             open_(registries, fake).resolve("1")
-        assert fake.counts() == {"HEAD manifests": 2, "GET /token": 1}
+        assert fake.counts() == {"HEAD manifests": 4, "GET /token": 3}
 
 
 @pytest.mark.parametrize(
