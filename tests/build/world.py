@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.build.elf import elf
-from tests.build.image import AMD64, Made, for_platform, put_index
+from tests.build.elf import AARCH64, X86_64, elf
+from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
 from tests.build.tar import archive, directory, file, symlink
 
 from layersmith.stores.layout import Layout
@@ -13,16 +14,39 @@ from layersmith.stores.layout import Layout
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOADER = "ld-linux-x86-64.so.2"
-TRIPLET = "usr/lib/x86_64-linux-gnu"
-SYSTEM = b"\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0"
+    from layersmith.oci.content import Sink
+    from layersmith.oci.documents import Descriptor, Platform
+
+
+@dataclass(frozen=True)
+class Abi:
+    """What differs between the platforms."""
+
+    platform: Platform
+    machine: int
+    triplet: str
+    loader: str
+    lib: str  # where programs look for the loader
+
+    @property
+    def folder(self) -> str:
+        return f"usr/lib/{self.triplet}"
+
+    @property
+    def system(self) -> bytes:
+        """The directories that the loader was built to search."""
+        return f"\0/lib/{self.triplet}/\0/usr/lib/{self.triplet}/\0/lib/\0/usr/lib/\0".encode()
+
+
+X86 = Abi(AMD64, X86_64, "x86_64-linux-gnu", "ld-linux-x86-64.so.2", "lib64")
+ARM = Abi(ARM64, AARCH64, "aarch64-linux-gnu", "ld-linux-aarch64.so.1", "lib")
 BANNER = b"GNU C Library (Debian GLIBC 2.41-12) stable release version 2.41.\n"
 
 
-def base_layers() -> list[bytes]:
+def base_layers(abi: Abi = X86) -> list[bytes]:
     """Return a base with a loader, a C library and users, in two layers."""
-    libc = elf(soname="libc.so.6", needed=[LOADER], pad=BANNER)
-    loader = elf(soname=LOADER, pad=SYSTEM)
+    libc = elf(machine=abi.machine, soname="libc.so.6", needed=[abi.loader], pad=BANNER)
+    loader = elf(machine=abi.machine, soname=abi.loader, pad=abi.system)
     return [
         archive(
             directory("etc"),
@@ -31,25 +55,27 @@ def base_layers() -> list[bytes]:
             directory("usr"),
             directory("usr/lib"),
             directory("usr/lib64"),
-            directory(TRIPLET),
+            directory(abi.folder),
             symlink("lib", "usr/lib"),
             symlink("lib64", "usr/lib64"),
         ),
         archive(
-            file(f"{TRIPLET}/libc.so.6", libc, mode=0o755),
-            file(f"{TRIPLET}/{LOADER}", loader, mode=0o755),
-            symlink(f"usr/lib64/{LOADER}", f"../lib/x86_64-linux-gnu/{LOADER}"),
+            file(f"{abi.folder}/libc.so.6", libc, mode=0o755),
+            file(f"{abi.folder}/{abi.loader}", loader, mode=0o755),
+            symlink(f"usr/{abi.lib}/{abi.loader}", f"/{abi.folder}/{abi.loader}"),
         ),
     ]
 
 
-def builder_layers(text: bytes = b"") -> list[bytes]:
+def builder_layers(text: bytes = b"", abi: Abi = X86) -> list[bytes]:
     """Return a builder with a Python, one extension module and its library."""
-    python = elf(needed=["libc.so.6"], interpreter=f"/lib64/{LOADER}")
-    module = elf(needed=["libx.so.1", "libc.so.6"])
+    machine = abi.machine
+    python = elf(machine=machine, needed=["libc.so.6"], interpreter=f"/{abi.lib}/{abi.loader}")
+    module = elf(machine=machine, needed=["libx.so.1", "libc.so.6"])
+    library = elf(machine=machine, soname="libx.so.1", pad=text)
     return [
-        *base_layers(),
-        archive(file(f"{TRIPLET}/libx.so.1", elf(soname="libx.so.1", pad=text), mode=0o755)),
+        *base_layers(abi),
+        archive(file(f"{abi.folder}/libx.so.1", library, mode=0o755)),
         archive(
             directory("usr/local"),
             directory("usr/local/bin"),
@@ -65,13 +91,24 @@ def builder_layers(text: bytes = b"") -> list[bytes]:
     ]
 
 
+def put_base(sink: Sink, *abis: Abi) -> Descriptor:
+    """Put the base, an index of every platform."""
+    images = [Made(base_layers(abi), abi.platform) for abi in abis or (X86,)]
+    return put_index(sink, [for_platform(image.put(sink), image.platform) for image in images])
+
+
+def put_builder(sink: Sink, *abis: Abi, text: bytes = b"") -> Descriptor:
+    """Put the builder, an index of every platform."""
+    runtime = {"Env": ["PYTHON_VERSION=3.13.5"]}
+    images = [
+        Made(builder_layers(text, abi), abi.platform, runtime=runtime) for abi in abis or (X86,)
+    ]
+    return put_index(sink, [for_platform(image.put(sink), image.platform) for image in images])
+
+
 def write_world(folder: Path, text: bytes = b"") -> tuple[str, str]:
     """Write both as layouts; return them as places."""
-    made = {
-        "base": Made(base_layers()),
-        "builder": Made(builder_layers(text), runtime={"Env": ["PYTHON_VERSION=3.13.5"]}),
-    }
-    for name, image in made.items():
-        layout = Layout(folder / name)
-        layout.tag("t", put_index(layout, [for_platform(image.put(layout), AMD64)]))
+    base, builder = Layout(folder / "base"), Layout(folder / "builder")
+    base.tag("t", put_base(base))
+    builder.tag("t", put_builder(builder, text=text))
     return f"oci:{folder}/base:t", f"oci:{folder}/builder:t"
