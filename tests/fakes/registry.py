@@ -8,7 +8,6 @@ fault: a rule that deletes itself after one use, so what follows is the honest a
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import threading
@@ -19,17 +18,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.wire import Drop, Reply, Request, Server
+from tests.fakes.shelves import Shelves, digest_of
+from tests.fakes.wire import Breach, Drop, Reply, Request, Rude, Server
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Action", "Drop", "FakeRegistry", "Instead", "Reply", "Request", "digest_of", "error"]
-
-
-def digest_of(data: bytes) -> str:
-    """Return the sha256 digest of `data`."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+__all__ = [
+    "Action",
+    "Drop",
+    "FakeRegistry",
+    "Instead",
+    "Reply",
+    "Request",
+    "Rude",
+    "digest_of",
+    "error",
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Instead:
     answer: Callable[[Request], Reply]
 
 
-Action = Reply | Drop | Instead | Callable[[Reply], Reply]
+Action = Reply | Drop | Rude | Instead | Callable[[Reply], Reply]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,7 @@ def error(status: int, code: str, message: str = "", **headers: str) -> Reply:
     return Reply(status, {"Content-Type": "application/json", **headers}, body)
 
 
-class FakeRegistry:
+class FakeRegistry(Shelves):
     """One registry on one loopback port.
 
     `basic` are a user and a password that every request needs; `tokens` makes it ask
@@ -76,9 +81,7 @@ class FakeRegistry:
         realm: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.blobs: dict[str, dict[str, bytes]] = {}
-        self.manifests: dict[str, dict[str, tuple[str, bytes]]] = {}
-        self.tags: dict[str, dict[str, str]] = {}
+        super().__init__()
         self.uploads: dict[str, str] = {}
         self.chunks: dict[str, bytes] = {}
         self.least_chunk = self.largest_body = 0
@@ -96,9 +99,9 @@ class FakeRegistry:
         self._rules: list[_Rule] = []
         self._pauses: list[tuple[re.Pattern[str], float]] = []
         self._lock = threading.Lock()
-        self._server = Server(self.answer)
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.sightings: list[str] | None = None
+        self._server = Server(self.answer, tls)
+        self.greetings = self._server.greetings
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -113,19 +116,7 @@ class FakeRegistry:
         self._server.server_close()
         self._server.hang_up()
 
-    # What tests put in and ask for
-
-    def add_blob(self, repository: str, data: bytes) -> str:
-        digest = digest_of(data)
-        self.blobs.setdefault(repository, {})[digest] = data
-        return digest
-
-    def add_manifest(self, repository: str, raw: bytes, media_type: str, *tags: str) -> str:
-        digest = digest_of(raw)
-        self.manifests.setdefault(repository, {})[digest] = (media_type, raw)
-        for tag in tags:
-            self.tags.setdefault(repository, {})[tag] = digest
-        return digest
+    # What tests ask for; what they put in is on the shelves
 
     def once(
         self,
@@ -149,6 +140,10 @@ class FakeRegistry:
         self._rules.clear()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def connections_made(self) -> int:
         return self._server.connections_made
 
@@ -170,29 +165,41 @@ class FakeRegistry:
 
     # The registry
 
-    def answer(self, request: Request) -> tuple[Reply, Drop | None]:
+    def answer(self, request: Request) -> tuple[Reply, Breach | None]:
         """Return what goes out, and how it breaks if it does."""
-        time.sleep(sum(s for path, s in self._pauses if path.search(request.target)))
+        if pause := sum(s for path, s in self._pauses if path.search(request.target)):
+            time.sleep(pause)
         with self._lock:
             self.log.append(request)
             action = self.weather(request)
             if rule := next((r for r in self._rules if r.fits(request)), None):
                 self._rules.remove(rule)
                 action = rule.action
-            return self._acted(action, request)
+            answer = self._acted(action, request)
+            if self.sightings is not None and request.method not in ("GET", "HEAD"):
+                self.sightings += self.torn_tags()
+            return answer
 
-    def _acted(self, action: Action | None, request: Request) -> tuple[Reply, Drop | None]:
+    def trusting(self, request: Request) -> Reply:
+        """Answer as if the request were authorized: what a registry's other host does."""
+        with self._lock:
+            return self.honest(request, trusted=True)
+
+    def _acted(self, action: Action | None, request: Request) -> tuple[Reply, Breach | None]:
         if isinstance(action, Reply):
             return action, None
+        if isinstance(action, Rude):
+            return self.honest(request) if action.acted else Reply(), action
         if isinstance(action, Drop):
             acts = action.acted or action.after is not None
-            return self._honest(request) if acts else Reply(), action
+            return self.honest(request) if acts else Reply(), action
         if isinstance(action, Instead):
             return action.answer(request), None
-        reply = self._honest(request)
+        reply = self.honest(request)
         return (action(reply) if action else reply), None
 
-    def _honest(self, request: Request) -> Reply:
+    def honest(self, request: Request, *, trusted: bool = False) -> Reply:
+        """Do what is asked, with no fault; `trusted`: whoever asks may."""
         if request.path == "/token":
             return self._token(request)
         if request.path.startswith("/storage/"):
@@ -207,7 +214,7 @@ class FakeRegistry:
             wanted.add((repository, "push"))
         if source := request.query.get("from", [""])[0]:
             wanted.add((source, "pull"))
-        if refusal := self._refusal(request, wanted):
+        if not trusted and (refusal := self._refusal(request, wanted)):
             return refusal
         handle = getattr(self, f"_{kind}_{request.method.lower()}", None)
         return handle(request, repository, name) if handle else error(405, "UNSUPPORTED")
@@ -269,19 +276,11 @@ class FakeRegistry:
         digest = digest_of(request.body)
         if ":" in name and name != digest:
             return error(400, "DIGEST_INVALID")
-        if self.strict and (missing := self._missing(repository, request.body)):
+        if self.strict and (missing := self.missing(repository, request.body)):
             return error(400, "MANIFEST_BLOB_UNKNOWN", f"{missing} unknown")
         tags = () if ":" in name else (name,)
         self.add_manifest(repository, request.body, request.headers["content-type"], *tags)
         return Reply(201, {"Docker-Content-Digest": digest, "Location": "/"})
-
-    def _missing(self, repository: str, raw: bytes) -> str:
-        """Return a digest that the document names and the repository has not."""
-        value = json.loads(raw)
-        named = [*value.get("layers", ()), *filter(None, [value.get("config")])]
-        there = self.blobs.get(repository, {}).keys() | self.manifests.get(repository, {}).keys()
-        named += value.get("manifests", ())
-        return next((n["digest"] for n in named if n["digest"] not in there), "")
 
     def _blobs_get(self, request: Request, repository: str, name: str) -> Reply:
         data = self.blobs.get(repository, {}).get(name)

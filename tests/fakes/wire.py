@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from ssl import SSLContext, SSLSocket
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["Drop", "Reply", "Request", "Server"]
+__all__ = ["Drop", "Line", "Reply", "Request", "Rude", "Server"]
+
+_STALL: Final = 20.0  # nobody is kept longer, should a client not go away
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,55 @@ class Drop:
     acted: bool = False
 
 
+class Line:
+    """A connection, for who answers as no HTTP server would."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, data: bytes) -> None:
+        """Send raw bytes; raises :class:`OSError` when the client has gone."""
+        self._connection.sendall(data)
+
+    def left(self, seconds: float) -> bool:
+        """Wait, and tell whether the client has gone (or said more) meanwhile."""
+        return bool(select.select([self._connection], [], [], seconds)[0])
+
+    def stall(self) -> None:
+        """Say nothing until the client goes."""
+        self.left(_STALL)
+
+    def reset(self) -> None:
+        """End the connection with a reset (linger 0), losing what is under way."""
+        _reset(self._connection)
+
+
+@dataclass(frozen=True)
+class Rude:
+    """Answers as it likes, and hangs up; `acted` is as in :class:`Drop`."""
+
+    speak: Callable[[Line, Reply], None]
+    acted: bool = True
+
+
+Breach = Drop | Rude
+RESET: Final = "reset"  # instead of a handshake
+
+
+def head(reply: Reply) -> bytes:
+    """Return status line and headers as they go over the wire."""
+    length = len(reply.body) if reply.length is None else reply.length
+    lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Unknown')}"]
+    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+    lines += [f"Content-Length: {length}"] * (length >= 0)
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -72,6 +128,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def setup(self) -> None:
+        hello = self.server.greeting()
+        if hello == RESET:
+            _reset(self.request)
+            raise ConnectionResetError
+        if isinstance(hello, SSLContext):
+            self.request = hello.wrap_socket(self.request, server_side=True)
         super().setup()
         self.server.connections.add(self.connection)
         self.server.connections_made += 1
@@ -80,6 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.connections.discard(self.connection)
         with suppress(OSError):
             super().finish()
+        if isinstance(self.connection, SSLSocket):  # the server knows only the one inside
+            self.connection.close()
 
     def handle(self) -> None:
         with suppress(OSError):
@@ -92,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply, drop = self.server.answer(Request(self.command, self.path, headers, body))
+        if isinstance(drop, Rude):
+            self.close_connection = True
+            return drop.speak(Line(self.connection), reply)
         if drop and drop.after is None:
             return self._break(drop)
         self.send_response_only(reply.status)
@@ -118,9 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         """End the connection: politely, or with a reset (linger 0)."""
         self.close_connection = True
         if drop.reset:
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.connection.close()
+            _reset(self.connection)
         else:
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -131,11 +196,23 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, answer: Callable[[Request], tuple[Reply, Drop | None]]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Request], tuple[Reply, Breach | None]],
+        tls: SSLContext | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
+        self.tls = tls
+        self.greetings: deque[SSLContext | str] = deque()  # for the next connections
         self.connections_made = 0
         self.connections: set[socket.socket] = set()
+
+    def greeting(self) -> SSLContext | str | None:
+        """Return how the next connection begins: a handshake, none, or a reset."""
+        with suppress(IndexError):
+            return self.greetings.popleft()
+        return self.tls
 
     def hang_up(self) -> None:
         """Close every open connection."""
