@@ -160,17 +160,23 @@ class Cell:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def broken_rules(cell: Cell, done: Outcome, *, may_leave: bool = False) -> Iterator[str]:
-    """Say how a run on a disk that failed broke rule P, and how the next one does."""
+def broken_rules(
+    cell: Cell, done: Outcome, *, may_leave: bool = False, rotten: bool = False
+) -> Iterator[str]:
+    """Say how a run on a disk that failed broke rule P, and how the next one does.
+
+    In a cache that was `rotten` before, what the run had no need of may still be.
+    """
     if done.status in cell.job.good_ends:
         if cell.job.makes_image and cell.made() != cell.site.expected[cell.job.name]:
             yield "it ended well with something else"
     else:
         yield from _calm(done)
         yield from cell.faults_of_output(may_be_new=False)
-        if not may_leave:
+        if not may_leave and cell.job.cache != "damaged":
             yield from (f"left behind: {path}" for path in cell.leftovers() if _is_new(path))
-    yield from cell.faults_of_cache()
+    damaged = list(cell.faults_of_cache())  # and they are removed
+    yield from () if rotten else damaged
     yield from cell.faults_of_rerun()
     yield from cell.faults_of_cache()
 

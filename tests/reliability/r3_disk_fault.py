@@ -117,6 +117,6 @@ def _tried(site: Site, fault: Fault) -> tuple[str, list[str]]:
 
 def _faults(cell: Cell, done: Outcome, refused: list[Call]) -> Iterator[str]:
     yield from broken_rules(cell, done, may_leave=any(c.name in _REMOVING for c in refused))
-    unsynced = [call for call in refused if call.name in _SYNCING]
+    unsynced = [call for call in refused if call.name in _SYNCING and ".new-" in call.paths[0]]
     if unsynced and done.status == 0:
         yield f"{unsynced[0].kind} failed, and the run said nothing"

@@ -150,14 +150,14 @@ def _tried(
 def _endured(cell: Cell, end: str, counts: Counter[str]) -> Iterator[str]:
     if end == "online":
         done = cell.run()
-        faults = list(broken_rules(cell, done))
+        faults = list(broken_rules(cell, done, rotten=True))
         if done.status:
             faults.append(f"not healed: {done.err.strip()}")
         counts["healed"] += not faults
     else:
         with _offline(cell.site):
             done = cell.run()
-        faults = list(broken_rules(cell, done))
+        faults = list(broken_rules(cell, done, rotten=True))
         counts["told" if done.status else "not needed"] += not faults
     yield from faults
 

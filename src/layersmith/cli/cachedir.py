@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ def cache_directory(given: Path | None) -> Iterator[Path]:
     """Give the cache to use: a temporary one, with a warning, where it cannot be written."""
     from tempfile import TemporaryFile, gettempdir
 
+    from layersmith.stores.files import disk_errors
     from layersmith.stores.locks import scratch
 
     path = cache_path(given)
@@ -41,5 +42,7 @@ def cache_directory(given: Path | None) -> Iterator[Path]:
     else:
         yield path
         return
-    with scratch(Path(gettempdir()), "layersmith-cache-") as temporary:
+    with ExitStack() as stack:
+        with disk_errors("making a temporary directory"):
+            temporary = stack.enter_context(scratch(Path(gettempdir()), "layersmith-cache-"))
         yield temporary

@@ -104,7 +104,8 @@ class OciArchive:
         names = self._names.tagged(name, descriptor)
         with disk_errors(f"writing {self.name}"):
             members = self._members(names)
-            with appearing(self._path, durable=True, beside=self._waiting.folder) as file:
+            folder = self._waiting.folder
+            with appearing(self._path, durable=True, last=True, beside=folder) as file:
                 for chunk in pack(members, _Contents(self), 0):
                     file.write(chunk)
         self._names = names

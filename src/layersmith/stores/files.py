@@ -121,7 +121,12 @@ class Appearing:
 
 @contextmanager
 def appearing(
-    path: Path, *, durable: bool = False, mode: int = 0o644, beside: Path | None = None
+    path: Path,
+    *,
+    durable: bool = False,
+    last: bool = False,
+    mode: int = 0o644,
+    beside: Path | None = None,
 ) -> Iterator[Appearing]:
     """Write a file beside `path`, and rename it there when the block ends well.
 
@@ -129,6 +134,10 @@ def appearing(
     may still change the name, within the directory. With `durable` the bytes are on the
     disk before the name is. Whatever happens, no partial file has the final name; on an
     error none is left at all, and what a kill leaves is known by its lock.
+
+    A file that was renamed may be taken back by a power cut until its directory is synced
+    too. Where that fails it is an error, except for the `last` file of all: it is there now,
+    and to say that it is not would be wrong.
     """
     handle, name = temporary(beside or path.parent)
     try:
@@ -145,7 +154,8 @@ def appearing(
             os.unlink(name)  # noqa: PTH108
         raise
     if durable:
-        _sync_directory(path.parent)
+        with contextlib.suppress(*[OSError] if last else []):
+            _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

@@ -106,7 +106,7 @@ class Layout:
                 if not marker.exists():
                     with appearing(marker, durable=True) as file:
                         file.write(LAYOUT_VERSION)
-                with appearing(self._index, durable=True) as file:
+                with appearing(self._index, durable=True, last=True) as file:
                     file.write(names.tagged(name, descriptor).raw)
         self._untagged.clear()
 
@@ -133,8 +133,10 @@ class Layout:
         """Remove, before the first file is written, what killed processes left behind."""
         with self._sweeping:
             if not self._is_swept:
-                for folder in (self._path, *self._path.glob("blobs/*/")):
-                    sweep(folder)
+                sweep(self._path)
+                with suppress(OSError):
+                    for folder in (self._path / "blobs").iterdir():
+                        sweep(folder)
                 self._is_swept = True
 
     def _blob(self, digest: Digest) -> Path:

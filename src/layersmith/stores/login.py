@@ -113,5 +113,5 @@ def _write(file: AuthFile, auths: Mapping[str, Any]) -> None:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, mode=0o700)
         sweep(path.parent)  # a killed login may have left a file, with a password in it
-        with appearing(path, durable=True, mode=0o600) as new:
+        with appearing(path, durable=True, last=True, mode=0o600) as new:
             new.write(text.encode())

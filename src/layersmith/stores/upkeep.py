@@ -147,7 +147,9 @@ def _remove(cache: Cache, item: Item) -> None:
 
 
 def _remove_empty(cache: Cache) -> None:
-    for folder in _entries(cache.root / "layers"):
+    with disk_errors(f"reading the cache {cache.root}"):
+        folders = _entries(cache.root / "layers")
+    for folder in folders:
         with suppress(OSError):  # not empty, as nearly all are
             folder.rmdir()
 
@@ -159,7 +161,9 @@ def _cleared(cache: Cache, item: Item) -> bool:
         return clear(first)
     with cache.turns.free(f"layer-{first.parent.name}") as is_free:
         is_dead = time.time() - item.used > _DAY if is_free is None else is_free
-        if not is_dead or len(_entries(first.parent)) != 1:  # or it has become whole
+        with disk_errors(f"reading the cache {first.parent}"):
+            is_half = len(_entries(first.parent)) == 1
+        if not is_dead or not is_half:  # it may have become whole
             return False
         _remove(cache, item)
         return True
