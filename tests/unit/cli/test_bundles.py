@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.build.site import FILE, Site
 from tests.build.tar import archive, file
-from tests.unit.cli.test_lock_commands import FILE, Site, site
 from typer.testing import CliRunner
 
 from layersmith.assemble.places import Place
@@ -39,8 +39,6 @@ from layersmith.stores.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-__all__ = ["site"]  # the fixture
 
 
 def create(site: Site, *options: str) -> str:
