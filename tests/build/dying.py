@@ -7,6 +7,7 @@ _CODE = """
 import signal, sys
 from pathlib import Path
 from layersmith.oci.content import NoProgress
+from layersmith.stores.archive import OciArchive
 from layersmith.stores.files import appearing
 from layersmith.stores.locks import scratch
 from layersmith.stores.turns import Turns

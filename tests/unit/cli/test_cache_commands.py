@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from layersmith.cli.app import app
 from layersmith.cli.cache import parsed_size
 from layersmith.cli.cachedir import cache_directory
-from layersmith.errors import InvalidInput, VerificationError
+from layersmith.errors import InvalidInput, OutputError, VerificationError
 from layersmith.stores.cache import Cache
 
 if TYPE_CHECKING:
@@ -92,3 +92,15 @@ def test_a_run_goes_without_a_cache_that_cannot_be_written(
     warning = capsys.readouterr().err
     assert warning.startswith("layersmith: warning: the cache ")
     assert len(warning.splitlines()) == 1
+
+
+def test_a_run_without_a_cache_and_without_a_temporary_directory_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with (
+        pytest.raises(OutputError, match="making a temporary directory: "),
+        cache_directory(tmp_path / "file" / "cache"),
+    ):
+        pass

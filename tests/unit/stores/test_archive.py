@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
+from tests.build.dying import killed_while
 from tests.build.image import Made, descriptor, put, put_index, shown
 from tests.build.tar import archive, directory, file, hard_link, symlink
 from tests.fakes.memory import Memory
@@ -238,3 +239,16 @@ def test_an_archive_holds_what_memory_holds(tmp_path: Path) -> None:
         wanted = descriptor(data)
         assert wanted.digest == digest
         assert read(OciArchive(tmp_path / "a.tar"), wanted) == data
+
+
+def test_what_a_killed_process_gathered_goes_when_the_same_archive_is_written(
+    tmp_path: Path,
+) -> None:
+    killed_while("(a := OciArchive(folder / 'a.tar')) and scratch(a._waiting.folder, '')", tmp_path)
+    killed_while("(b := OciArchive(folder / 'b.tar')) and scratch(b._waiting.folder, '')", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    written(tmp_path / "a.tar", "t")
+    (others, _) = sorted(tmp_path.iterdir())
+    written(tmp_path / "b.tar", "t")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "b.tar"]
+    assert not others.exists()

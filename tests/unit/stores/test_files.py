@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,32 @@ def test_a_disk_that_is_full_is_an_error_and_never_a_short_file(
         write(tmp_path / "f", pieces, 120_000)
     assert caught.value.errno == errno.EFBIG
     assert names(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_synced_is_an_error_unless_nothing_comes_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        honest(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"), appearing(tmp_path / "f", durable=True):
+        pass
+    with appearing(tmp_path / "g", durable=True, last=True) as file:
+        file.write(b"x")
+    assert (tmp_path / "g").read_bytes() == b"x"
+
+
+def test_it_may_wait_elsewhere(tmp_path: Path) -> None:
+    with appearing(tmp_path / "f", beside=tmp_path / "deep" / "er") as file:
+        file.write(b"x")
+        assert len(names(tmp_path / "deep" / "er")) == 1
+    assert names(tmp_path / "deep" / "er") == []
+    assert (tmp_path / "f").read_bytes() == b"x"
 
 
 def test_a_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.build.dying import killed_while
 from tests.build.image import AMD64, Made, descriptor, for_platform, put, put_index, shown
 
 from layersmith.errors import DocumentError, NotFound, OutputError
@@ -16,6 +18,7 @@ from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from layersmith.oci.image import load, select
 from layersmith.stores.layout import REF_NAME, Layout
+from layersmith.stores.locks import try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,3 +250,35 @@ def test_tags_of_many_processes_all_survive(tmp_path: Path) -> None:
     assert [worker.wait(timeout=60) for worker in workers] == [0] * 4
     index = json.loads((layout / "index.json").read_bytes())
     assert len(index["manifests"]) == 20
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(path: Path) -> None:
+    Made().put(Layout(path))
+    blobs = path / "blobs" / "sha256"
+    killed_while("appearing(folder / 'index.json')", path)
+    killed_while("appearing(folder / 'x')", blobs)
+    (blobs / ".new-not-ours").write_bytes(b"")
+    assert len(list(path.rglob(".new-*"))) == 3
+    put(Layout(path), b"another")
+    assert [found.name for found in path.rglob(".new-*")] == [".new-not-ours"]
+
+
+def test_a_layout_that_another_process_keeps_locked_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layersmith.stores.layout._PATIENCE", 0.2)
+    layout = Layout(path)
+    manifest = Made().put(layout)
+    handle = os.open(path, os.O_RDONLY)
+    assert try_lock(handle)
+    with pytest.raises(OutputError, match="another process has had it locked") as caught:
+        layout.tag("t", manifest)
+    assert caught.value.hint
+    os.close(handle)
+    layout.tag("t", manifest)
+
+
+def test_a_layout_without_locks_is_written(path: Path, no_locks: None) -> None:
+    layout = Layout(path)
+    layout.tag("t", Made().put(layout))
+    assert layout.tags() == ["t"]
