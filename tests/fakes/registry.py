@@ -104,14 +104,14 @@ class FakeRegistry(Shelves):
         self.greetings = self._server.greetings
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread = threading.Thread(target=self._server.serve)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self._server.stop()
         self._thread.join()
         self._server.server_close()
         self._server.hang_up()

@@ -208,6 +208,19 @@ class Server(ThreadingHTTPServer):
         self.connections_made = 0
         self.connections: set[socket.socket] = set()
 
+    def serve(self) -> None:
+        """Accept connections until :meth:`stop`."""
+        while True:
+            try:
+                self.process_request(*self.socket.accept())
+            except OSError:
+                return
+
+    def stop(self) -> None:
+        """Accept no more."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes who waits for the next one
+
     def greeting(self) -> SSLContext | str | None:
         """Return how the next connection begins: a handshake, none, or a reset."""
         with suppress(IndexError):

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SCENES", "Cell", "Matrix", "Verdict", "judged", "left_behind"]
 
-PLAIN: Final = Scene("plain")
-SECURE: Final = Scene("tls", tls=True)
-CHUNKS: Final = Scene("chunks", chunks=True)
-SCENES: Final = (PLAIN, SECURE, CHUNKS)
+# Inputs are fetched into an empty cache, what is pushed comes out of a full one.
+SCENES: Final = (
+    Scene("pull"),
+    Scene("push", warm=True),
+    Scene("pull, TLS", tls=True),
+    Scene("push, TLS", tls=True, warm=True),
+    Scene("push, chunks", chunks=True, warm=True),
+)
 
 _TIMES: Final = (1, 2, ALWAYS)
 _STATUSES: Final = frozenset({3, 4, 5, 6, 7})
@@ -106,7 +110,7 @@ class Matrix:
     def of(cls, place: Workplace) -> Matrix:
         """Run without faults in every scene, to learn which requests there are."""
         cells: list[Cell] = []
-        digests = set()
+        digests = {place.fill()}
         for scene in SCENES:
             asked: set[Asked] = set()
             for _ in range(2):  # threads may meet in another order
@@ -128,9 +132,9 @@ class Matrix:
 
 def _is_of(scene: Scene, kind: Kind, asked: Asked) -> bool:
     """Tell whether the scene is where this kind meets this request."""
-    if scene is CHUNKS:
-        return not kind.tls and asked.shape == "PATCH upload" and kind.befalls(asked)
-    return kind.tls == scene.tls and kind.befalls(asked)
+    if scene.chunks and asked.shape != "PATCH upload":
+        return False
+    return (kind.tls, asked.is_push) == (scene.tls, scene.warm) and kind.befalls(asked)
 
 
 def judged(place: Workplace, cell: Cell, expected: str) -> Verdict:

@@ -36,8 +36,11 @@ class Asked:
     shape: str
 
     @property
-    def method(self) -> str:
-        return self.name.split(" ")[0]
+    def is_push(self) -> bool:
+        """Tell whether it is about what is written, or a part of writing it."""
+        return (
+            "out" in re.split(r"[ /:]", self.name) or "upload" in self.name or "mount" in self.name
+        )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 import time
@@ -23,11 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from unittest.mock import patch
 
 import typer.main
-from cryptography import x509
+from tests.build.certificates import self_signed
 from tests.build.image import Made, for_platform, put_index
 from tests.build.tar import archive, file
 from tests.build.world import ARM, X86, put_base, put_builder
-from tests.fakes.certificates import certificate
 from tests.fakes.clock import ThreadClock
 from tests.fakes.names import Names
 from tests.fakes.registry import FakeRegistry, Instead
@@ -63,11 +63,12 @@ class Stuck(BaseException):
 
 @dataclass(frozen=True)
 class Scene:
-    """How the registry is set up: its scheme, and whether it wants uploads in chunks."""
+    """What a run finds: a registry over TLS or not, that wants chunks or not, a full cache."""
 
     name: str
     tls: bool = False
     chunks: bool = False
+    warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,13 @@ class Workplace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.world = World()
-        names = [x509.DNSName(HOST), x509.DNSName(OTHER)]
-        self.tls, self.ca_file = certificate(folder / "ca", *names)
-        self.impostor, _ = certificate(folder / "impostor", *names)
+        folder.mkdir(exist_ok=True)
+        self.tls, self.ca_file = _server(folder, "ca")
+        self.impostor, _ = _server(folder, "impostor")
         self._stack = ExitStack()
         self._clock: Clock = ThreadClock([0.0])
         self.limits = Limits()
+        self.warm = folder / "warm"
 
     def __enter__(self) -> Self:
         # The command line is parsed as always, but built once and not for every run.
@@ -174,6 +176,14 @@ class Workplace:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def fill(self) -> str:
+        """Keep the cache of a run without faults, for warm scenes; return the index."""
+        with Site(self, Scene("cold")) as site:
+            ended = site.assemble()
+            assert ended.status == 0, ended.err
+            site.cache.rename(self.warm)
+        return ended.digest
+
     @property
     def clock(self) -> Clock:
         return self._clock
@@ -182,6 +192,14 @@ class Workplace:
         """Begin a run with a clock of its own."""
         clock = self._clock = ThreadClock([0.0])
         return clock
+
+
+def _server(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """Return what a TLS server of both names needs, and the CA file for its clients."""
+    public, private = self_signed(HOST, OTHER).write(folder, name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    return context, public
 
 
 def _stuck(_signal: int, _frame: FrameType | None) -> None:
@@ -225,6 +243,8 @@ class Site:
             (self.home / name).mkdir()
         login = {"auths": {HOST: dict(zip(("username", "password"), CANARIES, strict=False))}}
         (self.home / "docker" / "config.json").write_text(json.dumps(login))
+        if self.scene.warm:  # files of a cache are never changed, so links to them will do
+            shutil.copytree(self.place.warm, self.cache, copy_function=os.link)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,6 @@ def measure(run: Run) -> Figure:
 
 def _shard(folder: Path, number: int) -> Tally:
     tally = Tally()
-    folder.mkdir()
     with Workplace(folder) as place:
         matrix = Matrix.of(place)
         tally.requests = len(matrix.requests)
