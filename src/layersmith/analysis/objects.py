@@ -47,6 +47,10 @@ class _Kept(msgspec.Struct, array_like=True):
     facts: dict[str, dict[bytes, str]] = {}
 
 
+# Made here, not at its first use: see strictjson.typed.
+_DECODER: Final = msgspec.msgpack.Decoder(_Kept)
+
+
 class Objects:
     """A memory of what was read, by content; share one among all steps of a run.
 
@@ -54,7 +58,7 @@ class Objects:
     """
 
     def __init__(self, kept: bytes | None = None) -> None:
-        known = msgspec.msgpack.decode(kept, type=_Kept) if kept else _Kept()
+        known = _DECODER.decode(kept) if kept else _Kept()
         self._known = known.objects
         self._facts = known.facts
         self.grown = False

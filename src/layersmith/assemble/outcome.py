@@ -9,7 +9,7 @@ is delivered, as ever.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -115,7 +115,7 @@ class Outcome:
         kept = cache.recall(key)
         if kept is None:
             return None
-        record = msgspec.json.decode(kept, type=_Record)
+        record = _DECODER.decode(kept)
         if not all(cache.has(made.layer.layer.descriptor) for made in record.made):
             return None
         index = _document(record.index, OCI_INDEX, Index)
@@ -151,6 +151,10 @@ class _Record(msgspec.Struct, frozen=True):
     python: str
     index: bytes
     made: tuple[_MadeRecord, ...]
+
+
+# Made here, not at its first use: see strictjson.typed.
+_DECODER: Final = msgspec.json.Decoder(_Record)
 
 
 def _document(raw: bytes, media_type: str, kind: type[_T]) -> Document[_T]:

@@ -27,6 +27,8 @@ __all__ = ["make_layer"]
 
 # Changes whenever pack() would give other bytes for the same entries, or TopLayer another form.
 _FORMAT: Final = "layersmith tar 2"
+# Made here, not at its first use: see strictjson.typed.
+_DECODER: Final = msgspec.json.Decoder(TopLayer)
 
 
 def make_layer(
@@ -42,7 +44,7 @@ def make_layer(
     key = _key(entries, mtime, compressor)
     kept = cache.recall(key)
     if kept is not None:
-        known = msgspec.json.decode(kept, type=TopLayer)
+        known = _DECODER.decode(kept)
         if cache.hold(known.layer.descriptor):
             return known
     made = _make(entries, contents, mtime, compressor, cache, progress, task)

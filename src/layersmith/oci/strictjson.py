@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from math import isinf
+from threading import Lock
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -47,13 +48,19 @@ def decode(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Any:
     return value
 
 
+# msgspec learns a type when it first meets it. Where two threads meet one at the same time, one
+# of them may use what the other has not finished: a crash of the interpreter.
+_LEARNING: Final = Lock()
+
+
 def typed(value: Any, kind: type[T], what: str) -> T:
     """Convert a decoded JSON value to the msgspec type `kind`.
 
     Raises :class:`DocumentError` with the JSON path of the first fault.
     """
     try:
-        return msgspec.convert(value, kind, dec_hook=_dec_hook)
+        with _LEARNING:
+            return msgspec.convert(value, kind, dec_hook=_dec_hook)
     except msgspec.ValidationError as error:
         raise DocumentError(f"{what}: {one_line(str(error), 300)}") from None
 
