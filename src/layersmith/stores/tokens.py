@@ -126,7 +126,8 @@ class Authorizer:
 
     def hint(self, repository: str = "") -> str:
         """Say what to try after a 401 or 403; without a repository, by what was used."""
-        used = next(filter(None, self._credentials.values()), None)
+        with self._lock:  # another thread may be looking up credentials
+            used = next(filter(None, self._credentials.values()), None)
         if credential := self.credential(repository) if repository else self._chosen or used:
             return f"the credentials used are those of {credential.source}: check what they allow"
         name = login_name(self._host)
