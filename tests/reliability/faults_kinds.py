@@ -348,8 +348,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         Kind(name, Heals.STAYS, status(n), fast_no=True)
         for name, n in (("401 without a challenge", 401), ("status 403", 403), ("status 404", 404))
     ),
-    Kind("401 expired", Heals.PASSES, expired),
-    Kind("401 wider scope", Heals.PASSES, wider),
+    Kind("401 expired", Heals.PASSES, expired, hurts=TOKENS),
+    Kind("401 wider scope", Heals.PASSES, wider, hurts=TOKENS),
     Kind("405 on HEAD", Heals.HARMLESS, status(405), _HEADS),
     *(
         Kind(f"status {n}", Heals.PASSES, status(n))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tests.build.image import AMD64, Made, for_platform, put_index
 from tests.build.tar import archive, file
 from tests.fakes.registry import Drop, Reply, error
-from tests.reliability.faults_site import HOST, Scene, Site, Workplace
+from tests.reliability.faults_site import HOST, Scene, Site
 
 from layersmith.oci.graph import walk
 from layersmith.stores.layout import Layout
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.fakes.registry import Action, Request
-    from tests.reliability.faults_site import Ended
+    from tests.reliability.faults_site import Ended, Workplace
 
 __all__ = ["OBSERVER", "Trials", "opened", "weather_of"]
 
@@ -129,7 +129,7 @@ def _read(folder: Path) -> None:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Trials]:
-    """Open a workplace with one registry for many trials."""
-    with Workplace(folder) as place, Site(place, Scene("trials")) as site:
+def opened(place: Workplace) -> Iterator[Trials]:
+    """Open one registry for many trials."""
+    with Site(place, Scene("trials")) as site:
         yield Trials(site)

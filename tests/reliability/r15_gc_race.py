@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tests.fakes.registry import Drop, Instead
+from tests.reliability.faults_site import Workplace
 from tests.reliability.faults_trials import opened
 from tests.reliability.scoreboard import Figure, Row, Run
 
@@ -21,22 +22,25 @@ def measure(run: Run) -> Figure:
     """Let each race be lost so many times, in another place each time."""
     rounds = run.pick(100, 1000)
     texts, misses = [], []
-    with opened(run.scratch) as trials:
-        registry = trials.site.registry
-        registry.strict = True
-        for name, race in _RACES.items():
+    with Workplace(run.scratch) as place, opened(place) as trials:
+        for name in RACES:
             rng = random.Random(run.seed)
-            recovered = 0
-            for _ in range(rounds):
-                registry.weather = race(trials, rng)
-                wrong = trials.push()[1] or ("" if registry.weather.lost else "no race took place")
-                recovered += not wrong
-                misses += [f"{name}: {wrong}"] * bool(wrong)
-                trials.tidy()
-            texts.append(f"{name}: {recovered} of {rounds}")
+            found = [raced(trials, name, rng) for _ in range(rounds)]
+            texts.append(f"{name}: {found.count('')} of {rounds}")
+            misses += [f"{name}: {wrong}" for wrong in found if wrong]
             run.say(f"R15: {texts[-1]}")
-        misses += [f"a torn tag: {each}" for each in registry.sightings or ()]
+        misses += [f"a torn tag: {each}" for each in trials.site.registry.sightings or ()]
     return Figure("; ".join(texts), tuple(misses))
+
+
+def raced(trials: Trials, name: str, rng: random.Random) -> str:
+    """Push while the race is lost somewhere; return what was wrong (nothing: recovered)."""
+    registry = trials.site.registry
+    registry.strict = True
+    race = registry.weather = RACES[name](trials, rng)
+    wrong = trials.push()[1]
+    trials.tidy()
+    return wrong or ("" if race.lost else "no race took place")
 
 
 class _Race:
@@ -115,7 +119,7 @@ def _then_gone(registry: FakeRegistry, request: Request) -> Reply:
     return reply
 
 
-_RACES: Final[dict[str, Callable[[Trials, random.Random], _Race]]] = {
+RACES: Final[dict[str, Callable[[Trials, random.Random], _Race]]] = {
     "gone after HEAD 200": _AfterHead,
     "gone after PUT 201": _AfterPut,
     "session lost": _SessionLost,

@@ -11,16 +11,13 @@ import json
 import random
 import threading
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tests.reliability.faults_judge import Matrix, judged
 from tests.reliability.faults_requests import WRITES
 from tests.reliability.faults_site import Workplace
 from tests.reliability.faults_trials import OBSERVER, opened, weather_of
 from tests.reliability.scoreboard import Figure, Row, Run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROW: Final = Row("R16", "tag-safety", "no tag is ever seen below which something is missing")
 _PERIOD: Final = 0.005
@@ -29,8 +26,9 @@ _RATE: Final = 0.3
 
 def measure(run: Run) -> Figure:
     """Look at the tags through cells of the fault matrix, then through one long run."""
-    cells, seen = _through_faults(run.scratch, run.pick(30, 1500), run.seed)
-    pushes, looks, found = _watched(run.scratch, run.pick(60, 2000), run.seed)
+    with Workplace(run.scratch) as place:
+        cells, seen = _through_faults(place, run.pick(30, 1500), run.seed)
+        pushes, looks, found = watched(place, run.pick(60, 2000), run.seed)
     text = (
         f"{cells} cells of faults at writes and {pushes} pushes at {_RATE:.0%} faults, "
         f"{looks} looks of a reader: {len(seen) + len(found)} torn tags seen"
@@ -38,23 +36,22 @@ def measure(run: Run) -> Figure:
     return Figure(text, (*seen, *found, *(["the reader saw nothing"] if not looks else [])))
 
 
-def _through_faults(folder: Path, count: int, seed: int) -> tuple[int, list[str]]:
+def _through_faults(place: Workplace, count: int, seed: int) -> tuple[int, list[str]]:
     """Return how many cells were judged, and every torn tag that the registry saw."""
-    with Workplace(folder / "cells") as place:
-        matrix = Matrix.of(place)
-        cells = [cell for cell in matrix.cells if cell.asked.shape in WRITES and not cell.kind.slow]
-        chosen = random.Random(seed).sample(cells, min(count, len(cells)))
-        seen = [
-            f"{cell}: {sighting}"
-            for cell in chosen
-            for sighting in judged(place, cell, matrix.digest).sightings
-        ]
+    matrix = Matrix.of(place)
+    cells = [cell for cell in matrix.cells if cell.asked.shape in WRITES and not cell.kind.slow]
+    chosen = random.Random(seed).sample(cells, min(count, len(cells)))
+    seen = [
+        f"{cell}: {sighting}"
+        for cell in chosen
+        for sighting in judged(place, cell, matrix.digest).sightings
+    ]
     return len(chosen), seen
 
 
-def _watched(folder: Path, count: int, seed: int) -> tuple[int, int, list[str]]:
+def watched(place: Workplace, count: int, seed: int) -> tuple[int, int, list[str]]:
     """Push two images to one tag in turns, in bad weather, under the eyes of a reader."""
-    with opened(folder / "watched") as trials:
+    with opened(place) as trials:
         registry = trials.site.registry
         registry.weather = weather_of(_RATE, random.Random(seed))
         token = "token-of-the-reader"

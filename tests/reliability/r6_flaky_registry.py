@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
+from tests.reliability.faults_site import Workplace
 from tests.reliability.faults_trials import opened, weather_of
 from tests.reliability.scoreboard import Figure, Row, Run
 
@@ -24,7 +25,7 @@ _TWICE: Final = 2.0
 def measure(run: Run) -> Figure:
     """Push and pull an image again and again, in both weathers."""
     rounds = run.pick(60, 500)
-    with opened(run.scratch) as trials:
+    with Workplace(run.scratch) as place, opened(place) as trials:
         needed = _needed(trials)
         texts, misses = [], []
         for rate, least in ((0.3, 1.0), (0.6, 0.995)):

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
 import pytest
 from tests.reliability.faults_judge import Matrix, judged
 from tests.reliability.faults_kinds import ALWAYS, KINDS
 from tests.reliability.faults_site import Workplace
+from tests.reliability.faults_trials import opened
 from tests.reliability.r1_fault_matrix import Tally, sample
+from tests.reliability.r15_gc_race import RACES, raced
+from tests.reliability.r16_tag_safety import watched
 
 from layersmith.assemble import delivery
 from layersmith.oci.content import held
 from layersmith.stores import registry_answers, registry_client
+from layersmith.stores.registry_upload import Upload
 from layersmith.stores.retries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.reliability.faults_judge import Cell
+
+    from layersmith.stores.registry_chunks import Failure
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,30 @@ def test_a_planted_bug_is_noticed(
     with bug:
         verdict = judged(place, planted, matrix.digest)
     assert any(each.startswith(said) or said in each for each in verdict.faults), verdict.faults
+
+
+def test_a_reader_sees_a_torn_tag(place: Workplace) -> None:
+    assert watched(place, 2, 1)[2] == []
+    with patch.object(delivery._Carrier, "bring_all", _tags_first):
+        _, looks, torn = watched(place, 3, 1)
+    assert looks
+    assert any("is missing" in each for each in torn)  # the reader's words, not the registry's
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_a_race_that_nobody_recovers_from_is_noticed(place: Workplace, race: str) -> None:
+    heals = (
+        patch.object(delivery, "_completing", lambda put, _: put()),
+        patch.object(Upload, "_judge", _gives_up),
+    )
+    with opened(place) as trials:
+        assert raced(trials, race, random.Random(1)) == ""
+        with heals[0], heals[1]:
+            assert raced(trials, race, random.Random(1)).startswith("push: ")
+
+
+def _gives_up(_: Upload, failure: Failure, __: object) -> NoReturn:
+    raise failure.error
 
 
 def test_every_kind_meets_every_request_that_it_can(matrix: Matrix) -> None:
