@@ -9,6 +9,7 @@ from pathlib import Path
 from layersmith.oci.content import NoProgress
 from layersmith.stores.archive import OciArchive
 from layersmith.stores.files import appearing
+from layersmith.stores.layout import Layout
 from layersmith.stores.locks import scratch
 from layersmith.stores.turns import Turns
 folder = Path(sys.argv[1])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from layersmith.errors import OutputError
-from layersmith.stores.locks import temporary
+from layersmith.stores.locks import temporary, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,10 @@ class OpenFile:
     def size(self) -> int:
         """How many bytes it had when it was opened."""
         return self.status.st_size
+
+    def try_lock(self, *, shared: bool = False) -> bool | None:
+        """Lock it until it is closed; see :func:`layersmith.stores.locks.try_lock`."""
+        return try_lock(self._handle, shared=shared)
 
     def pread(self, size: int, offset: int) -> bytes:
         """Read up to `size` bytes at `offset`, whoever else reads."""

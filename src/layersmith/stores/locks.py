@@ -33,13 +33,14 @@ _TRIES: Final = 10
 _RANDOM: Final = re.compile(r"[a-z0-9_]{8}")  # what tempfile appends to a prefix
 
 
-def try_lock(handle: int) -> bool | None:
+def try_lock(handle: int, *, shared: bool = False) -> bool | None:
     """Lock an open file for as long as it is open; false where another has it.
 
-    None where the file system has no locks: then everybody goes on without.
+    Any number can share a lock, but not with one who has it alone. None where the file
+    system has no locks: then everybody goes on without.
     """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno == errno.EWOULDBLOCK else None
     return True

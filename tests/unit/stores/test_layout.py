@@ -282,3 +282,43 @@ def test_a_layout_without_locks_is_written(path: Path, no_locks: None) -> None:
     layout = Layout(path)
     layout.tag("t", Made().put(layout))
     assert layout.tags() == ["t"]
+
+
+def test_giving_up_leaves_what_another_process_counts_on(path: Path) -> None:
+    one, two = Layout(path), Layout(path)
+    blob = put(one, b"shared")
+    assert two.has(blob)
+    one.abandon()
+    assert two.has(blob)
+    two.abandon()
+    assert two.has(blob)  # it was not the second's either
+
+
+def test_giving_up_leaves_what_another_process_has_tagged(path: Path) -> None:
+    one, two = Layout(path), Layout(path)
+    manifest = Made().put(one)
+    two.tag("t", manifest)
+    one.abandon()
+    assert two.has(manifest)
+
+
+def test_giving_up_alone_leaves_what_was_there_before(path: Path) -> None:
+    first = Layout(path)
+    manifest = Made().put(first)
+    first.tag("t", manifest)
+    first._blob(manifest.digest).write_bytes(b"rotten")
+    second = Layout(path)
+    assert not second.has(manifest)
+    Made().put(second)
+    blob = put(second, b"new")
+    second.abandon()
+    assert first.has(manifest)
+    assert not first.has(blob)
+
+
+def test_a_killed_process_counts_on_nothing(path: Path) -> None:
+    one = Layout(path)
+    blob = put(one, b"alone")
+    killed_while("(a := Layout(folder))._use.begin() or scratch(folder, 'x-')", path)
+    one.abandon()
+    assert not one.has(blob)
