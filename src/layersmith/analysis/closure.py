@@ -117,7 +117,7 @@ class _Work:
         self.builder, self.base, self.objects = builder, base, objects
         self.roots, self.accepted = roots, accepted
         self.effort = Effort()
-        self.places: dict[tuple[str, tuple[str, ...], How], list[str]] = {}
+        self.places: dict[tuple[str, tuple[str, ...], int], list[str]] = {}
         self.marked: dict[Library, Library] = {}
         self.source = self._source()
         self.target = self._target()
@@ -229,7 +229,7 @@ class _Work:
 
     def _placed(self, library: Library) -> list[str]:
         """Return the links to a library that the base lacks; note them, and its directory."""
-        key = library.name, library.links, library.how
+        key = library.name, library.links, id(library.how)
         if key not in self.places:
             self.places[key] = [link for link in library.links if not self._in_base(link)]
             self.links.update(self.places[key])

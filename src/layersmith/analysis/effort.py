@@ -13,7 +13,7 @@ from layersmith.errors import ElfError
 
 __all__ = ["MAX_EFFORT", "Effort"]
 
-MAX_EFFORT: Final = 1_000_000  # an application of 10^5 needs takes a third of it
+MAX_EFFORT: Final = 1_000_000  # 10^5 needs, more than any application has, fit into it
 
 
 class Effort:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LinkMap", "Need", "link_map"]
 
-_NEED: Final = 6  # steps
+_NEED: Final = 8  # steps
 
 Finder: TypeAlias = Callable[[str, Library], "Found"]
 
@@ -78,7 +78,7 @@ def link_map(
                     if known is None:
                         if inherited is None:
                             inherited = paths.inherited(requester)
-                        known = structs.replace(found, inherited=inherited)
+                        known = structs.replace(found, inherited=inherited) if inherited else found
                         waiting.add(found.inode)
                         inodes[found.inode] = known
                     found = known
