@@ -9,7 +9,9 @@ Docker's schema 2 types are read as their OCI equals; both are written as they c
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -33,6 +35,8 @@ __all__ = [
     "Index",
     "Manifest",
     "Platform",
+    "refuse_ambiguous",
+    "refuse_twins",
 ]
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -139,6 +143,20 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     annotations: dict[str, str] = {}
 
 
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+
+
+def _check_moment(text: str | None) -> None:
+    """Refuse what is no time by RFC 3339, as Go's readers of a config do (config.md)."""
+    if text is None:
+        return
+    if _MOMENT.fullmatch(text) is None:
+        raise ValueError(f"{one_line(text, 40)!r} is no time like 2026-01-31T12:00:00Z")
+    datetime.fromisoformat(text[:19])  # a ValueError for a day or an hour that is none
+
+
 class RootFs(msgspec.Struct, frozen=True, kw_only=True):
     """The layers of a config by the digests of their uncompressed tars."""
 
@@ -166,6 +184,10 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     comment: str | None = None
     empty_layer: bool | None = None
 
+    def __post_init__(self) -> None:
+        """Check the time."""
+        _check_moment(self.created)
+
 
 class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An image config (image-spec config.md)."""
@@ -178,6 +200,10 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     created: str | None = None
     config: Runtime | None = None
     history: tuple[History, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the time."""
+        _check_moment(self.created)
 
     @property
     def platform(self) -> Platform:
@@ -216,9 +242,9 @@ class Document(Generic[T]):
         json = strictjson.decode(raw, what)
         if not isinstance(json, dict):
             raise DocumentError(f"{what}: not a JSON object")
-        strictjson.refuse_twins(json, what, _MAPS)
+        refuse_twins(json, what)
         if kind is not ImageConfig:
-            _refuse_ambiguous(json, descriptor.media_type, what)
+            refuse_ambiguous(json, descriptor.media_type, what)
         value = strictjson.typed(json, kind, what)
         return cls(raw, json, value, descriptor)
 
@@ -239,8 +265,13 @@ _NAMES: Final[dict[type[Any], str]] = {
 }
 
 
-def _refuse_ambiguous(json: dict[str, Any], media_type: str, what: str) -> None:
-    """Refuse CVE-2021-41190: one text, two readings."""
+def refuse_twins(json: Any, what: str) -> None:
+    """Refuse two keys that differ in case only, but in maps; raises :class:`DocumentError`."""
+    strictjson.refuse_twins(json, what, _MAPS)
+
+
+def refuse_ambiguous(json: dict[str, Any], media_type: str, what: str) -> None:
+    """Refuse a manifest or index with two readings (CVE-2021-41190); :class:`DocumentError`."""
     is_index = media_type in INDEX_TYPES
     foreign = {"layers", "config", "fslayers"} if is_index else {"manifests", "fslayers"}
     # Go's JSON reader, which most others use, does not look at the case of keys.

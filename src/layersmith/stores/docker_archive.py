@@ -36,6 +36,7 @@ from layersmith.oci.documents import (
     ImageConfig,
     Index,
     Manifest,
+    refuse_twins,
 )
 from layersmith.oci.image import is_beside_images
 from layersmith.oci.reference import Reference
@@ -210,6 +211,7 @@ class DockerArchive(OciArchive):
                 hint="OCI archives are read with oci-archive:FILE",
             )
         json = strictjson.decode(tarball.read(_MANIFEST), what)
+        refuse_twins(json, what)
         return strictjson.typed(json, list[_Item], what)
 
 

@@ -9,7 +9,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import DocumentError, NotFound, one_line
-from layersmith.oci.documents import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, Descriptor
+from layersmith.oci.documents import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    OCI_INDEX,
+    Descriptor,
+    refuse_ambiguous,
+    refuse_twins,
+)
 from layersmith.oci.strictjson import decode, encode, typed
 
 if TYPE_CHECKING:
@@ -37,6 +44,8 @@ class RefNames:
         json = decode(raw, what)
         if not isinstance(json, dict):
             raise DocumentError(f"{what}: not an index")
+        refuse_twins(json, what)
+        refuse_ambiguous(json, OCI_INDEX, what)
         manifests = json.get("manifests") or []  # a new layout of umoci's has null
         typed(manifests, list[Descriptor], what)
         return cls({**json, "manifests": manifests})

@@ -275,6 +275,11 @@ def test_a_config_says_its_platform() -> None:
         {"config": {"User": 0}},
         {"config": {"Labels": {"a": 1}}},
         {"created": 0},
+        {"created": ""},
+        {"created": "yesterday"},
+        {"created": "2026-01-02T03:04:05"},
+        {"created": "2026-02-30T00:00:00Z"},
+        {"history": [{"created": "yesterday"}]},
     ],
 )
 def test_a_config_of_wrong_types_is_refused(change: dict[str, Any]) -> None:
