@@ -92,8 +92,8 @@ def layers(
     found = list(_entry_differences(where, mine, theirs))
     if not found and list(mine) != list(theirs):
         first = next(pair for pair in zip(mine, theirs, strict=True) if pair[0] != pair[1])
-        found = [Difference(where, "the order of the entries", f"{first[0]!r} first",
-                            f"{first[1]!r}")]  # fmt: skip
+        said = (f"{path!r} first" for path in first)
+        found = [Difference(where, "the order of the entries", *said)]
     if not found:
         ids = (one[1].diff_id, two[1].diff_id)
         found = [Difference(where, "the same files under other headers", *ids)]
