@@ -31,6 +31,9 @@ reliability: setup fixtures ## the scoreboard, as far as CI goes (make reliabili
 faults: setup fixtures ## every fault at every request, every kill, every disk error: an hour or more
 	@$(PY) -m tests.reliability --full R1 R2 R3
 
+reproducible: setup fixtures ## two hundred builds in ever other circumstances, arm64 too: hours
+	@$(PY) -m tests.reliability --full R17
+
 lint: setup ## ruff, mypy and the rule of which room imports which
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -56,4 +59,4 @@ clean: ## remove what was made (downloads in .cache and .tools stay: make distcl
 distclean: clean ## remove the downloads as well
 	rm -rf .cache .tools
 
-.PHONY: help setup demo fixtures test soak reliability faults lint bench requirements clean distclean
+.PHONY: help setup demo fixtures test soak reliability faults reproducible lint bench requirements clean distclean
