@@ -30,6 +30,7 @@ image can never drive a terminal.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -65,15 +66,24 @@ __all__ = [
     "VerificationError",
     "intention",
     "one_line",
+    "typed",
 ]
 
 _LONGEST = 600
+# user:password@host is what people paste; a digest behind the @ is none.
+_PASSWORD = re.compile(r"[^/\s:@='\"]*:(?!//)[^\s'\"]*@(?!sha(?:256|512):)")
+_READ = 4096
 
 
 def one_line(text: str, limit: int = _LONGEST) -> str:
     """Return `text` without line breaks and control characters, at most `limit` long."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def typed(text: str, limit: int = _LONGEST) -> str:
+    """Return what a user typed or wrote as :func:`one_line` does, without passwords."""
+    return one_line(_PASSWORD.sub("***@", text[:_READ]), limit)
 
 
 class LayersmithError(Exception):

@@ -17,6 +17,7 @@ from layersmith.errors import (
     SizeMismatch,
     intention,
     one_line,
+    typed,
 )
 
 
@@ -93,3 +94,18 @@ def test_all_errors_are_of_one_family() -> None:
     kinds = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
     assert all(issubclass(kind, LayersmithError) for kind in kinds)
     assert issubclass(MalformedTar, LayerError)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("u:secret@host/a:1", "***@host/a:1"),
+        ("docker.io=https://u:se/cr@et@host", "docker.io=https://***@host"),
+        (f"u:{'x' * 90}@host", "***@host"),
+        ("host:5000/a@sha256:12", "host:5000/a@sha256:12"),
+        ("host/a:1@sha512:12", "host/a:1@sha512:12"),
+        ("https://host/a", "https://host/a"),
+    ],
+)
+def test_what_was_typed_is_shown_without_passwords(text: str, shown: str) -> None:
+    assert typed(text, 60) == shown

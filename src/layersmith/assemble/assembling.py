@@ -17,7 +17,7 @@ from layersmith.assemble.delivery import Blob, Delivery, Destination, bring, sta
 from layersmith.assemble.inputs import FREE, Inputs, Pinned, resolve
 from layersmith.assemble.outcome import Assembled, Outcome
 from layersmith.assemble.places import Place
-from layersmith.errors import RecipeError, one_line
+from layersmith.errors import RecipeError, typed
 from layersmith.oci.strictjson import encode
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _destinations(target: Target, recipe: Recipe) -> list[Place]:
         place = Place.parse(recipe.output or f"oci:dist/{target}")
         if place.reference is not None:
             raise RecipeError(
-                f"the output {one_line(recipe.output, 200)!r} is no layout or archive",
+                f"the output {typed(recipe.output, 200)!r} is no layout or archive",
                 hint="write oci:DIR, oci-archive:FILE or docker-archive:FILE, or use --push",
             )
         places.append(place)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from layersmith.errors import InvalidReference, one_line
+from layersmith.errors import InvalidReference, typed
 from layersmith.oci.content import Sink, Source
 from layersmith.oci.digest import Digest
 from layersmith.oci.reference import Reference, valid_tag
@@ -52,7 +52,7 @@ class Place:
     def parse(cls, text: str) -> Place:
         """Read `text`; raises :class:`InvalidReference` or :class:`InvalidDigest`."""
         if not text.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in text):
-            raise InvalidReference(f"{one_line(text, 200)!r} has control characters: no place")
+            raise InvalidReference(f"{typed(text, 200)!r} has control characters: no place")
         kind, _, rest = text.partition(":")
         if kind not in FILE_KINDS:
             reference = Reference.parse(text)
@@ -62,7 +62,7 @@ class Place:
         except InvalidReference:
             form = "docker-archive:FILE[:[NAME:]TAG]" if kind == "docker-archive" else ""
             raise InvalidReference(
-                f"{one_line(text, 200)!r} is no place",
+                f"{typed(text, 200)!r} is no place",
                 hint=f"write {form or f'{kind}:PATH or {kind}:PATH:TAG'}",
             ) from None
 

@@ -23,7 +23,7 @@ from layersmith.cli import plan as plan_command
 from layersmith.cli import rebuild as rebuild_command
 from layersmith.cli import tags as tags_command
 from layersmith.cli.helptext import Command, Commands
-from layersmith.errors import LayersmithError, one_line
+from layersmith.errors import LayersmithError, typed
 
 __all__ = ["app", "main"]
 
@@ -108,6 +108,6 @@ def _forget_output() -> None:
 
 
 def _complain(message: str, hint: str) -> None:
-    typer.echo(f"layersmith: error: {one_line(message, 4000)}", err=True)
+    typer.echo(f"layersmith: error: {typed(message, 4000)}", err=True)
     if hint:
-        typer.echo(f"  hint: {one_line(hint, 1000)}", err=True)
+        typer.echo(f"  hint: {typed(hint, 1000)}", err=True)

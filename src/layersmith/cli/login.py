@@ -26,6 +26,7 @@ CaFile = Annotated[
     Path | None,
     typer.Option("--ca-file", help="Trust these certificates (PEM).", metavar="FILE"),
 ]
+More = Annotated[list[str] | None, typer.Argument(hidden=True)]
 
 
 def login(
@@ -34,6 +35,7 @@ def login(
     password_stdin: FromStdin = False,
     plain_http: PlainHttp = False,
     ca_file: CaFile = None,
+    more: More = None,
 ) -> None:
     """Try credentials at a registry, and keep them where Docker and skopeo find them too.
 
@@ -50,6 +52,11 @@ def login(
     from layersmith.stores.login import keep, named_registry, verify
     from layersmith.stores.registry import Registries, RegistryOptions
 
+    if more:  # what is too much is often a password: it is not repeated
+        raise InvalidInput(
+            "login takes a registry and nothing else",
+            hint="the password comes from stdin or a prompt",
+        )
     registry = named_registry(host)
     username = username or _asked("user name", "--username")
     password = _from_stdin() if password_stdin else _asked("password", "--password-stdin")

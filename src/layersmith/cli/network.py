@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.errors import RecipeError, one_line
+from layersmith.errors import RecipeError, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ def mirror_pairs(texts: Iterable[str], where: str) -> dict[str, str]:
     for text in texts:
         registry, equals, mirror = text.partition("=")
         if not equals or not registry:
-            raise RecipeError(f"{where} {one_line(text, 60)!r} is not HOST=HOST")
+            raise RecipeError(f"{where} {typed(text, 60)!r} is not HOST=HOST")
         found[registry] = f"{found[registry]},{mirror}" if registry in found else mirror
     return found
 
@@ -88,16 +88,35 @@ def network_of(
     ):
         for host in hosts:
             if not valid_registry(host):
-                raise RecipeError(f"{one_line(host, 60)!r} is not a host for {option}")
+                raise RecipeError(f"{typed(host, 60)!r} is not a host for {option}")
     for host in unverified:
         _warn(host)
     environment = mirror_pairs(os.environ.get(_VARIABLE, "").split(), _VARIABLE)
     return RegistryOptions(
-        mirrors={**environment, **mirrors},
+        mirrors={**_checked(environment), **_checked(mirrors)},
         plain_http=frozenset(plain_http),
         unverified=frozenset(unverified),
         ca_file=ca_file,
     )
+
+
+def _checked(mirrors: Mapping[str, str]) -> dict[str, str]:
+    """Return `mirrors` by the names that references have; raises for what is none.
+
+    Also a mirror that this run does not need is looked at: a mistake shows at once.
+    """
+    from layersmith.oci.reference import registry_name
+    from layersmith.stores.registry_options import endpoint_for
+
+    found = {}
+    for registry, places in mirrors.items():
+        name = registry_name(registry)
+        if name is None:
+            raise RecipeError(f"{typed(registry, 60)!r} is not a registry to be mirrored")
+        for place in places.split(","):
+            endpoint_for(name, {name: place.strip()}, frozenset())
+        found[name] = places
+    return found
 
 
 def _warn(host: str) -> None:

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from layersmith.errors import RecipeError, one_line
+from layersmith.errors import RecipeError, typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise RecipeError(f"{option} {one_line(text, 60)!r} is not NAME=VALUE")
+            raise RecipeError(f"{option} {typed(text, 60)!r} is not NAME=VALUE")
         found[key] = value
     return found
 
@@ -32,7 +32,7 @@ def command(text: str | None, option: str) -> tuple[str, ...] | None:
     try:
         words = json.loads(text) if text.startswith("[") else shlex.split(text)
     except ValueError as error:
-        raise RecipeError(f"{option} {one_line(text, 60)!r}: {error}") from None
+        raise RecipeError(f"{option} {typed(text, 60)!r}: {error}") from None
     if not all(isinstance(word, str) for word in words):
-        raise RecipeError(f"{option} {one_line(text, 60)!r} is no list of strings")
+        raise RecipeError(f"{option} {typed(text, 60)!r} is no list of strings")
     return tuple(words)

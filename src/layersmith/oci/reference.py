@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from layersmith.errors import InvalidReference, one_line
+from layersmith.errors import InvalidReference, typed
 from layersmith.oci.digest import Digest
 
-__all__ = ["DOCKER_HUB", "Reference", "is_loopback", "valid_registry", "valid_tag"]
+__all__ = ["DOCKER_HUB", "Reference", "is_loopback", "registry_name", "valid_registry", "valid_tag"]
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
@@ -25,8 +25,6 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY = re.compile(_HOST, re.ASCII)
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
-# user:password@host is what people paste; a digest behind the @ is none.
-_PASSWORD = re.compile(r"[^/\s:@]*:[^/\s@]*@(?!sha(?:256|512):)")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.ASCII)
 
 
@@ -56,6 +54,14 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def registry_name(text: str) -> str | None:
+    """Return the name by which references know a registry; none if `text` is no registry."""
+    name = text.lower()
+    if not valid_registry(name):
+        return None
+    return DOCKER_HUB if name in _HUB_ALIASES else name
 
 
 class Reference(str):
@@ -132,5 +138,4 @@ def _invalid(text: str) -> InvalidReference:
     hint = "write it like docker.io/library/python:3.13-slim-trixie or host:5000/name@sha256:..."
     if text != text.lower() and _REPOSITORY.search(text.lower()):
         hint = "repository names are lower case; " + hint
-    shown = one_line(_PASSWORD.sub("***@", text), 200)
-    return InvalidReference(f"{shown!r} is not an image reference", hint=hint)
+    return InvalidReference(f"{typed(text, 200)!r} is not an image reference", hint=hint)

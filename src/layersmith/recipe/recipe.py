@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from layersmith.errors import LayersmithError, RecipeError, one_line
+from layersmith.errors import LayersmithError, RecipeError, one_line, typed
 from layersmith.oci.documents import Platform
 from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.reference import valid_registry
@@ -48,7 +48,7 @@ class User(msgspec.Struct, frozen=True):
         match = _USER.fullmatch(text)
         if match is None or not all(0 < int(number) <= MAX_ID for number in match.group(2, 3)):
             raise RecipeError(
-                f"{one_line(text, 60)!r} is not a user",
+                f"{typed(text, 60)!r} is not a user",
                 hint="write NAME:UID:GID like monty:1000:1000 (numbers from 1), or nonroot",
             )
         return cls(match[1], int(match[2]), int(match[3]))
@@ -134,7 +134,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
         for host in self.plain_http:
             if not valid_registry(host):
-                raise RecipeError(f"{one_line(host, 60)!r} is not a host for --plain-http")
+                raise RecipeError(f"{typed(host, 60)!r} is not a host for --plain-http")
         return self
 
 
@@ -162,7 +162,7 @@ def read_recipe(path: Path) -> Recipe:
     except msgspec.ValidationError as error:
         raise _explained(str(error), text, path) from None
     except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or worse
-        raise RecipeError(one_line(str(error), 200), place=str(path)) from None
+        raise RecipeError(typed(str(error), 200), place=str(path)) from None
     except RecipeError as error:
         raise RecipeError(error.message, place=str(path), hint=error.hint) from None
 
@@ -173,7 +173,7 @@ def _explained(message: str, text: str, path: Path) -> RecipeError:
     if unknown is None:
         where = re.search(r"\$\.([\w-]+)", message)
         key = where[1] if where else ""
-        return RecipeError(one_line(message, 200), place=_place(path, text, key))
+        return RecipeError(typed(message, 200), place=_place(path, text, key))
     return RecipeError(
         f"unknown key {unknown[1]!r}",
         place=_place(path, text, unknown[1]),

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final, Self
 
-from layersmith.errors import InvalidTarget, one_line
+from layersmith.errors import InvalidTarget, typed
 from layersmith.oci.reference import Reference
 
 __all__ = ["GRAMMAR", "Target"]
@@ -35,7 +35,7 @@ class Target:
         match = _PATTERN.fullmatch(text)
         if match is None or int(match[2]) < _OLDEST.get(int(match[3]), sys.maxsize):
             raise InvalidTarget(
-                f"{one_line(text, 60)!r} is not a target: {GRAMMAR}",
+                f"{typed(text, 60)!r} is not a target: {GRAMMAR}",
                 hint=f"did you mean {_nearest(text)}?",
             )
         return cls(match[1], int(match[3]), match[4] is not None)

@@ -12,7 +12,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layersmith.errors import InvalidInput, one_line
+from layersmith.errors import InvalidInput, typed
 from layersmith.oci.reference import DOCKER_HUB, valid_registry
 from layersmith.stores.auth_files import (
     AuthFile,
@@ -41,7 +41,7 @@ def named_registry(text: str) -> str:
     """Return the registry that a user names, in lower case; raises :class:`InvalidInput`."""
     host = text.removeprefix("https://").rstrip("/").lower()
     if not valid_registry(host):
-        raise InvalidInput(f"{one_line(text, 100)!r} is no registry", hint="write HOST[:PORT]")
+        raise InvalidInput(f"{typed(text, 100)!r} is no registry", hint="write HOST[:PORT]")
     return DOCKER_HUB if is_hub(host) else host
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from layersmith.errors import InvalidInput, one_line
+from layersmith.errors import InvalidInput, one_line, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -113,7 +113,7 @@ def _read(path: Path) -> list[Rule]:
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path}: {one_line(str(error), 200)}") from None
+        raise InvalidInput(f"{path}: {typed(str(error), 200)}") from None
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InvalidInput(f"{path}: 'registry' is not a list of tables")
     return [_rule(table, path) for table in tables[:_MOST]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from layersmith.errors import InvalidInput, one_line
+from layersmith.errors import InvalidInput, typed
 from layersmith.oci.reference import DOCKER_HUB, Reference, is_loopback, valid_registry
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _mirror(registry: str, text: str) -> tuple[str, str]:
     if valid_registry(host) and (not slash or _is_path(host, prefix)):
         return host, prefix
     raise InvalidInput(
-        f"{one_line(text, 100)!r} cannot be a mirror of {one_line(registry, 100)}",
+        f"{typed(text, 100)!r} cannot be a mirror of {typed(registry, 100)}",
         hint="write it like docker.io=127.0.0.1:5000 or docker.io=host/prefix, no scheme",
     )
 

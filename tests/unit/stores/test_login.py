@@ -82,6 +82,13 @@ def test_what_is_missing_is_said(
     assert not fake.log
 
 
+def test_a_password_that_is_an_argument_is_not_repeated(fake: FakeRegistry, config: Path) -> None:
+    done = run("login", fake.host, "-u", USER, PASSWORD)
+    assert isinstance(done.exception, InvalidInput)
+    assert PASSWORD not in f"{done.output}{done.exception}{done.exception.hint}"
+    assert not fake.log
+
+
 def test_the_rest_of_the_file_stays(config: Path) -> None:
     config.parent.mkdir()
     other = {"auths": {"o.example": {"auth": "bzpv"}, "https://h.example/v1/": {"auth": "eDp4"}},
