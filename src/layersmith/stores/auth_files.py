@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from layersmith.errors import InvalidInput
+from layersmith.errors import DocumentError, InvalidInput
 from layersmith.oci.strictjson import decode
 
 if TYPE_CHECKING:
@@ -108,7 +108,10 @@ def read_auth_file(path: Path) -> AuthFile | None:
         return None
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
-    config = decode(raw, str(path), limit=_LARGEST) if raw.strip() else {}
+    try:
+        config = decode(raw, str(path), limit=_LARGEST) if raw.strip() else {}
+    except DocumentError as error:  # it is no document of an image
+        raise InvalidInput(error.message, hint="mend it, or log in anew") from None
     if not isinstance(config, dict):
         raise InvalidInput(f"{path}: not a JSON object")
     return AuthFile(path, config)

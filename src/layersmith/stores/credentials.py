@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from layersmith.errors import InvalidInput, one_line
 from layersmith.oci.reference import valid_registry
@@ -53,9 +55,14 @@ class Credential:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What must never appear in a message."""
-        everything = (self.password, self.basic.partition(" ")[2], self.identity, self.registry)
-        return frozenset(filter(None, everything))
+        """What must never appear in a message, in the writings that peers may use."""
+        plain = tuple(filter(None, (self.password, self.identity, self.registry)))
+        encoded = (base64.b64encode(text.encode()).decode("ascii") for text in plain)
+        escaped = (json.dumps(text)[1:-1] for text in plain)
+        twice = (json.dumps(json.dumps(text)[1:-1])[1:-1] for text in plain)
+        quoted = (quote(text, safe=safe) for text in plain for safe in ("", "/"))
+        basic = filter(None, [self.basic.partition(" ")[2]])
+        return frozenset((*plain, *encoded, *escaped, *twice, *quoted, *basic))
 
 
 def login_name(host: str) -> str:

@@ -110,4 +110,9 @@ def test_a_credential_shows_nothing() -> None:
     assert credential.basic == "Basic dXNlcjpwYXNz"
     assert "pass" not in repr(credential)
     assert "user" not in repr(credential)
-    assert {"pass", "dXNlcjpwYXNz"} == credential.secrets
+    assert {"pass", "cGFzcw==", "dXNlcjpwYXNz"} == credential.secrets
+
+
+def test_secrets_are_known_in_every_writing() -> None:
+    secrets = Credential("user", 'a/b"+c', "").secrets
+    assert {'a/b"+c', "a%2Fb%22%2Bc", "a/b%22%2Bc", 'a/b\\"+c', "YS9iIitj"} <= secrets

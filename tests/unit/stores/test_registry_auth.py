@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry, Instead, Reply, error
 
-from layersmith.errors import LayersmithError, RegistryError, Unauthorized
+from layersmith.errors import InvalidInput, LayersmithError, RegistryError, Unauthorized
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
@@ -468,9 +468,10 @@ def test_a_broken_config_is_the_users_to_mend(tmp_path: Path, registries: Regist
     (tmp_path / "config.json").write_text('{"auths": ')
     with (
         filled(FakeRegistry(basic=(USER, PASSWORD))) as fake,
-        pytest.raises(LayersmithError, match=r"config\.json"),
+        pytest.raises(InvalidInput, match=r"config\.json") as caught,
     ):
         open_(registries, fake).resolve("1")
+    assert caught.value.exit_code == 2
 
 
 # tokens that stand in for passwords, and credentials for one repository
