@@ -33,6 +33,7 @@ class Limits:
     kept_documents: int = 16 * _KIB * _KIB
 
     # On the wire: see wire.py.
+    lookup: float = 8.0  # of a host's name, the first time
     connect: float = 10.0
     read: float = 25.0
     floor: int = 64  # bytes a second: a sixteenth of what one of 8 streams gets of 64 kbit/s

@@ -21,6 +21,7 @@ from urllib3 import exceptions as urllib3_exceptions
 
 from layersmith import __version__
 from layersmith.errors import InvalidInput, RegistryError, one_line
+from layersmith.stores.names import NamelessError
 from layersmith.stores.registry_urls import Origin
 from layersmith.stores.wire import watched_pools
 
@@ -34,6 +35,15 @@ __all__ = ["Body", "Transport", "rewound", "wire_error"]
 
 _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+# Our own URLs have been checked: what cannot be read is that of a proxy.
+_MALFORMED: Final = (
+    exceptions.InvalidURL,
+    exceptions.InvalidSchema,
+    urllib3_exceptions.LocationParseError,
+)
+_FAILURES: Final = (exceptions.RequestException, urllib3_exceptions.LocationParseError)
 
 
 class Body(Protocol):
@@ -124,11 +134,11 @@ class Transport:
         except exceptions.ConnectionError as error:
             if not _closed_under_us(error) or not (body is None or isinstance(body, bytes)):
                 raise wire_error(error, url) from None
-        except exceptions.RequestException as error:
+        except _FAILURES as error:
             raise wire_error(error, url) from None
         try:
             return self._send(method, url, headers, body)
-        except exceptions.RequestException as error:
+        except _FAILURES as error:
             raise wire_error(error, url) from None
 
     def close(self) -> None:
@@ -220,9 +230,11 @@ def _closed_under_us(error: BaseException) -> bool:
 # What it is, how to say it, and how many tries make sense: 1 for what will stay, 0 for
 # as many as usual, few for what takes long to fail (no name, no connection, a stall).
 _KINDS: Final[tuple[tuple[type[BaseException], str, int], ...]] = (
+    *((kind, "the proxy cannot be used", 1) for kind in _MALFORMED),
     (urllib3_exceptions.ProxyError, "the proxy cannot be used", 4),
+    (NamelessError, "the host's name cannot be resolved", 1),
     (urllib3_exceptions.NameResolutionError, "the host's name cannot be resolved", 3),
-    (ConnectionRefusedError, "the connection is refused", 6),
+    (ConnectionRefusedError, "the connection is refused", 5),
     (urllib3_exceptions.NewConnectionError, "no connection", 4),
     (urllib3_exceptions.ConnectTimeoutError, "no connection in time", 3),
     (ssl.SSLCertVerificationError, "TLS fails", 1),
@@ -248,17 +260,24 @@ def wire_error(error: BaseException, url: str) -> RegistryError:
     for kind, text, tries in _KINDS:
         if any(isinstance(cause, kind) for cause in causes):
             detail = f" ({reason})" if (reason := _reason(causes)) else ""
-            hint = _TLS_HINT if text == "TLS fails" else ""
             message = f"{where}: {text}{detail}"
+            hint = _HINTS.get(text, "")
             return RegistryError(message, temporary=tries != 1, tries=tries, hint=hint)
     return RegistryError(f"{where}: the answer is not HTTP", temporary=True)
 
 
 _NO_TUNNEL: Final = "Tunnel connection failed: "
-_TLS_HINT: Final = (
-    "name the CA's certificates with --ca-file, "
-    "or a host that speaks plain HTTP with --plain-http HOST"
-)
+_FAR: Final = "check the host and the port; a proxy on the way is named by HTTPS_PROXY"
+_HINTS: Final = {
+    "TLS fails": "name the CA's certificates with --ca-file, "
+    "or a host that speaks plain HTTP with --plain-http HOST",
+    "the proxy cannot be used": "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+    "the host's name cannot be resolved": "check how the host is written, and this machine's "
+    "name servers",
+    "the connection is refused": "nobody listens there: check the host and the port",
+    "no connection": _FAR,
+    "no connection in time": _FAR,
+}
 
 
 def _reason(causes: list[BaseException]) -> str:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from layersmith.stores.names import look_up
+
 if TYPE_CHECKING:
     import socket
 
@@ -90,6 +92,7 @@ def watched_pools(limits: Limits) -> dict[str, type[HTTPConnectionPool]]:
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
+            look_up(self.host, limits.lookup)
             super().connect()
             self.sock.settimeout(limits.read)  # it was the one for connecting
 
@@ -97,6 +100,7 @@ def watched_pools(limits: Limits) -> dict[str, type[HTTPConnectionPool]]:
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
+            look_up(self.host, limits.lookup)
             super().connect()
             self.sock.settimeout(limits.read)
 

@@ -334,6 +334,30 @@ def test_a_proxy_is_used_for_others_and_never_for_ourselves(
 # threads, memory, silence
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://:80",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "gopher://h",
+        "socks5://h",
+        "http://a..b",
+    ],
+)
+def test_a_proxy_that_is_none_is_said_at_once(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", place.replace("//", "//user:secret@"))
+    monkeypatch.delenv("http_proxy", raising=False)
+    options = RegistryOptions(plain_http=frozenset({"registry.example"}))
+    with Registries(options, clock=FakeClock()) as registries:
+        repository = registries.repository(Reference.parse("registry.example/team/app:1"))
+        with pytest.raises(RegistryError, match="the proxy cannot be used") as caught:
+            repository.resolve("1")
+    assert not caught.value.temporary
+    assert "HTTP_PROXY" in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
 def test_many_threads_read_and_write(fake: FakeRegistry, registries: Registries) -> None:
     blobs = [bytes([n]) * 300_000 for n in range(24)]
     repository = at(registries, fake.host)
