@@ -21,7 +21,7 @@ from tests.build.hostile_json import Case, described
 from tests.build.tar import archive, file
 from tests.build.world import write_world
 from tests.fakes.registry import FakeRegistry, Reply
-from tests.reliability.program import Ran, run
+from tests.reliability.inprocess import Ran, run
 from tests.reliability.scoreboard import Figure, Row, Run
 from tests.reliability.trial import Tally, forget_peak, peak_mib
 
