@@ -106,9 +106,9 @@ def test_a_planted_bug_is_noticed(
 
 
 def test_a_reader_sees_a_torn_tag(place: Workplace) -> None:
-    assert watched(place, 2, 1)[2] == []
+    assert watched(place, 20, 1)[2] == []
     with patch.object(delivery._Carrier, "bring_all", _tags_first):
-        _, looks, torn = watched(place, 3, 1)
+        _, looks, torn = watched(place, 20, 1)
     assert looks
     assert any("is missing" in each for each in torn)  # the reader's words, not the registry's
 

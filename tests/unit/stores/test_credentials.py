@@ -98,7 +98,7 @@ def test_tokens(home: Path) -> None:
     assert (identity.identity, identity.basic) == ("s3cret-i", "")
     assert (registry.registry, registry.basic) == ("s3cret-r", "")
     assert "s3cret" not in f"{identity!r}{registry!r}"
-    assert identity.secrets == {"s3cret-i"}
+    assert identity.secrets >= {"s3cret-i"}  # and how it may be written: base64, quoted
 
 
 def test_a_token_that_cannot_be_sent_is_refused(home: Path) -> None:
