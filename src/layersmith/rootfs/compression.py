@@ -26,6 +26,8 @@ _INPUT: Final = 1 << 18
 _ZSTD_STEP: Final = 1 << 10
 _FLOOR: Final = 256 << 20
 _MAX_RATIO: Final = 100
+# What a stream may inflate to before the bytes that pay for it have come.
+_ADVANCE: Final = 512 << 20
 _MAX_WINDOW: Final = 128 << 20
 _GZIP_MAGIC: Final = b"\x1f"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -36,18 +38,34 @@ def decompress(stream: Readable, compression: str, size: int) -> Iterator[bytes]
 
     `compression` is ``gzip``, ``zstd`` or ``none``. Raises :class:`LayerError` for
     damaged framing and for more than 100 times `size` (and 256 MiB), which no layer
-    of files compresses to.
+    of files compresses to; and for 100 times what was read of it so far (and 512 MiB), so
+    that a large bomb ends as early as a small one.
     """
-    limit = max(_FLOOR, _MAX_RATIO * size)
+    most = max(_FLOOR, _MAX_RATIO * size)
     total = 0
-    for piece in _gathered(_READERS[compression](stream)):
+    source = _Counted(stream)
+    for piece in _gathered(_READERS[compression](source)):
         total += len(piece)
+        limit = min(most, _ADVANCE + _MAX_RATIO * source.taken)
         if total > limit:
             raise LayerError(
                 f"inflates to more than {limit >> 20} MiB",
                 hint="no layer of real files compresses this well; is it a bomb?",
             )
         yield piece
+
+
+class _Counted:
+    """A stream that counts what was taken of it."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._read = stream.read
+        self.taken = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._read(size)
+        self.taken += len(data)
+        return data
 
 
 class PieceReader(io.RawIOBase):

@@ -13,7 +13,7 @@ import msgspec
 
 from layersmith.errors import BadWhiteout, UnsafeLink, UnsafePath
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Slice, Special, Symlink
-from layersmith.rootfs.tar import TarEntry, TarReader
+from layersmith.rootfs.tar import Allowance, TarEntry, TarReader
 from layersmith.rootfs.tree import EMPTY, MAX_HOPS, Found, Tree
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "read_l
 _PREFIX: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _IMPLICIT: Final = Meta(0o755)
+_MAX_FOLLOWED: Final = 32 << 20  # bytes of the links that one layer's entries lead through
 # What overlayfs, on which runtimes unpack layers, takes for whiteouts and the like.
 _OVERLAY: Final = tuple(
     f"{space}.overlay.{name}"
@@ -64,13 +65,16 @@ class Opaque(msgspec.Struct, frozen=True, gc=False):
 Change: TypeAlias = Put | HardLink | Whiteout | Opaque
 
 
-def read_layer(stream: Readable, diff_id: str) -> Iterator[Change]:
+def read_layer(
+    stream: Readable, diff_id: str, allowance: Allowance | None = None
+) -> Iterator[Change]:
     """Yield the changes of an uncompressed layer whose digest is `diff_id`.
 
-    File contents are hashed on the way and then only named, by :class:`Slice`.
+    File contents are hashed on the way and then only named, by :class:`Slice`. Layers
+    that are kept together may share an `allowance`.
     Raises :class:`MalformedTar`, :class:`UnsafePath` or :class:`BadWhiteout`.
     """
-    reader = TarReader(stream)
+    reader = TarReader(stream, allowance)
     metas: dict[Meta, Meta] = {}
     for entry in reader:
         folder, _, name = entry.path.rpartition("/")
@@ -182,6 +186,7 @@ class _Overlay:
         self._root = Directory(lower.root.meta, dict(lower.root.children))
         self._owned: dict[int, Directory] = {id(self._root): self._root}
         self._known: dict[str, Directory] = {"": self._root}
+        self._followed = 0
 
     def tree(self) -> Tree:
         return Tree(self._root)
@@ -208,8 +213,7 @@ class _Overlay:
         children = self._directory(folder).children
         old = children.get(name)
         if isinstance(entry, Directory):
-            below = old.children if isinstance(old, Directory) else {}
-            entry = self._own(Directory(entry.meta, dict(below)))
+            entry = self._own(Directory(entry.meta, self._below(old)))
         if isinstance(old, (Directory, Symlink)):
             self._known = {"": self._root}
         children[name] = entry
@@ -217,17 +221,32 @@ class _Overlay:
             self._known[path] = entry
 
     def link(self, change: HardLink) -> None:
-        tree = self.tree()
-        found = tree.resolve(change.target, follow_last=False)
+        found = self._resolve(change.target, follow_last=False)
         if found is None or isinstance(found.entry, Directory):
             raise UnsafeLink(f"a hard link to {change.target!r}, no file", path=change.path)
         folder, _, name = change.path.rpartition("/")
-        parent = tree.resolve(folder)
+        parent = self._resolve(folder)
         place = f"{parent.path}/{name}".lstrip("/") if parent is not None else None
         if place is not None and f"{found.path}/".startswith(f"{place}/"):
             # What stands at its place is removed first, so the link would have no target.
             raise UnsafeLink(f"a hard link to {change.target!r}, itself", path=change.path)
         self.put(change.path, found.entry)
+
+    def _below(self, old: Entry | None) -> dict[str, Entry]:
+        """Return the children that a directory keeps; copied once, however often it is named."""
+        if not isinstance(old, Directory):
+            return {}
+        return old.children if id(old) in self._owned else dict(old.children)
+
+    def _resolve(self, path: str, *, follow_last: bool = True) -> Found | None:
+        """Follow `path`, and count the way: few entries could send us far through links."""
+        found = self.tree().resolve(path, follow_last=follow_last)
+        for link in found.links if found else ():
+            crossed = self.tree().entry(link)
+            self._followed += len(crossed.target) if isinstance(crossed, Symlink) else 0
+        if self._followed > _MAX_FOLLOWED:
+            raise UnsafeLink("too long ways through symbolic links", path=path)
+        return found
 
     def _own(self, directory: Directory) -> Directory:
         self._owned[id(directory)] = directory
@@ -250,7 +269,7 @@ class _Overlay:
             done.append(part)
             child = here.children.get(part)
             if isinstance(child, Symlink):
-                found = self._followed("/".join(done), path)
+                found = self._target("/".join(done), path)
                 hops += len(found.links)
                 if hops > MAX_HOPS:
                     raise UnsafeLink(f"more than {MAX_HOPS} symbolic links", path=path)
@@ -267,8 +286,8 @@ class _Overlay:
             here = child
         return here
 
-    def _followed(self, link: str, path: str) -> Found:
-        found = self.tree().resolve(link)
+    def _target(self, link: str, path: str) -> Found:
+        found = self._resolve(link)
         if found is None:
             raise UnsafePath(f"its parent {link!r} is a link to nothing", path=path)
         return found

@@ -26,25 +26,48 @@ if TYPE_CHECKING:
 
     from layersmith.oci.content import Readable
 
-__all__ = ["BLOCK", "TarEntry", "TarReader"]
+__all__ = ["BLOCK", "Allowance", "TarEntry", "TarReader"]
 
 BLOCK: Final = 512
 _PIECE: Final = 1 << 20
 _ZERO: Final = bytes(BLOCK)
-# An entry costs 300 bytes of memory, and what its extended header says: bounds on both.
-_MAX_ENTRIES: Final = 1_000_000
 _MAX_EXTENDED: Final = 128 << 20
+_MAX_KEPT: Final = 128 << 20
+# What is kept of an entry takes so much memory, besides its names and attributes.
+_ENTRY: Final = 300
+_ATTRIBUTE: Final = 150
+
+
+class Allowance:
+    """How much memory entries may take: those of one archive, or of several together."""
+
+    def __init__(self, size: int = _MAX_KEPT) -> None:
+        self._left = size
+
+    def spend(self, entry: TarEntry) -> None:
+        """Count what is kept of `entry`; raises :class:`MalformedTar` if that is too much."""
+        cost = _ENTRY + len(entry.path) + len(entry.link)
+        for name, value in entry.xattrs:
+            cost += _ATTRIBUTE + len(name) + len(value)
+        self._left -= cost
+        if self._left < 0:
+            raise MalformedTar(
+                "more entries, or longer names, than fit into memory",
+                path=entry.path[:100],
+                hint="no image of a Python has so many files; is it a bomb?",
+            )
 
 
 class TarReader:
     """Iterate over the entries of a stream; :meth:`content` reads the current one's.
 
-    Raises :class:`MalformedTar` or :class:`UnsafePath`, also for more entries or longer
-    extended headers than any layer of files has.
+    Raises :class:`MalformedTar` or :class:`UnsafePath`, also for more entries than
+    `allowance` allows, or longer extended headers than any layer of files has.
     """
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: Readable, allowance: Allowance | None = None) -> None:
         self._read = stream.read
+        self._allowance = allowance or Allowance()
         self._position = 0
         self._left = 0
         self._padding = 0
@@ -52,12 +75,9 @@ class TarReader:
 
     def __iter__(self) -> Iterator[TarEntry]:
         """Yield entries up to the end marker, then check that nothing follows."""
-        for _ in range(_MAX_ENTRIES):
-            entry = self._next()
-            if entry is None:
-                return
+        while (entry := self._next()) is not None:
+            self._allowance.spend(entry)
             yield entry
-        raise MalformedTar(f"more than {_MAX_ENTRIES} entries")
 
     def content(self) -> Iterator[bytes]:
         """Yield what is left of the current entry's content in bounded pieces."""

@@ -17,6 +17,7 @@ from layersmith.oci.content import twice
 from layersmith.oci.digest import Digest
 from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.layer import read_layer
+from layersmith.rootfs.tar import Allowance
 from layersmith.stores.cache import touch
 from layersmith.stores.files import OpenFile, disk_errors
 from layersmith.stores.index import pack_index, unpack_index
@@ -50,6 +51,7 @@ class LayerStore:
         self._files: dict[str, OpenFile] = {}
         self._lock = Lock()
         self._mending = Lock()
+        self._allowance = Allowance()  # they are all in memory at once
 
     def changes(self, source: CachedSource, layer: Layer, *, keep_blob: bool) -> list[Change]:
         """Return a layer's changes, fetching and indexing it if the cache has it not.
@@ -164,7 +166,7 @@ class LayerStore:
         with self._cache.new_file(path) as file:
             pieces = recorded(file)
             try:
-                changes = list(read_layer(PieceReader(pieces), layer.diff_id))
+                changes = list(read_layer(PieceReader(pieces), layer.diff_id, self._allowance))
                 for _ in pieces:
                     pass
             except LayerError:

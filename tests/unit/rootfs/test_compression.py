@@ -183,6 +183,16 @@ def test_a_bomb_is_refused_before_it_has_filled_anything(
     assert caught.value.hint
 
 
+def test_a_large_bomb_ends_as_early_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "_ADVANCE", 8 * MIB)
+    member = gzip.compress(bytes(MIB), 9, mtime=0)
+    bomb = Dripping(member * 1000, len(member))
+    given: list[bytes] = []
+    with pytest.raises(LayerError, match="inflates to more than 8 MiB"):
+        given.extend(decompress(bomb, "gzip", 1 << 40))
+    assert sum(map(len, given)) <= 9 * MIB
+
+
 def test_what_compresses_100_to_1_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "_FLOOR", 0)
     assert b"".join(decompress(io.BytesIO(b"x" * 100), "none", 1)) == b"x" * 100

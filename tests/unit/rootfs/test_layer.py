@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.build.layers import changes, stacked
@@ -14,6 +15,7 @@ from tests.build.tar import (
     directory,
     file,
     hard_link,
+    long_link,
     long_name,
     pax,
     symlink,
@@ -195,3 +197,38 @@ def test_deep_paths_take_linear_time() -> None:
     started = time.process_time()
     stacked(base, layer)
     assert time.process_time() - started < 5
+
+
+def test_a_large_directory_that_is_named_again_is_not_copied_again() -> None:
+    layer = archive(*(file(f"d/{n}") for n in range(20_000)), directory("d") * 20_000)
+    started = time.process_time()
+    assert len(stacked(layer).tree.listing("d")) == 20_000
+    assert time.process_time() - started < 10
+
+
+def test_a_directory_named_again_leaves_the_lower_tree_as_it_was() -> None:
+    lower = stacked(archive(directory("d", mode=0o700), file("d/x"))).tree
+    upper = overlay([changes(archive(directory("d"), directory("d"), file("d/y")))], lower)
+    assert sorted(upper.listing("d")) == ["x", "y"]
+    assert sorted(lower.listing("d")) == ["x"]
+    assert lower.entry("d") is not upper.entry("d")
+
+
+LONG_WAY = [
+    directory("a"),
+    directory("l0"),
+    file("l0/f"),
+    *(long_link("a/../" * 800 + f"l{n - 1}") + symlink(f"l{n}", "x") for n in range(1, 40)),
+]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [lambda n: hard_link(f"h{n}", "l39/f"), lambda n: file(f"l39/{n}") + directory("x")],
+    ids=["hard links", "parents"],
+)
+def test_few_entries_cannot_lead_us_far(entry: Callable[[int], bytes]) -> None:
+    started = time.process_time()
+    with pytest.raises(UnsafeLink, match="too long ways"):
+        stacked(archive(*LONG_WAY, *(entry(n) for n in range(5000))))
+    assert time.process_time() - started < 30

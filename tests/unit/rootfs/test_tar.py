@@ -24,7 +24,7 @@ from tests.build.tar import (
 
 from layersmith.errors import LayerError, MalformedTar
 from layersmith.rootfs import tar
-from layersmith.rootfs.tar import TarEntry, TarReader
+from layersmith.rootfs.tar import Allowance, TarEntry, TarReader
 
 
 class Counting:
@@ -214,11 +214,35 @@ def test_a_declared_size_allocates_nothing() -> None:
     assert stream.largest <= 1 << 20
 
 
-def test_entries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar, "_MAX_ENTRIES", 3)
-    assert len(read(archive(file("a"), file("b")))) == 2
-    with pytest.raises(MalformedTar, match="more than 3 entries"):
-        read(archive(*(file(name) for name in "abcd")))
+def test_what_is_kept_of_entries_is_counted() -> None:
+    data = archive(*(file(name) for name in "abcd"))
+    assert len(list(TarReader(io.BytesIO(data), Allowance(4 * 301)))) == 4
+    with pytest.raises(MalformedTar, match="'d': more entries"):
+        list(TarReader(io.BytesIO(data), Allowance(4 * 301 - 1)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive(file("n" * 99)),
+        archive(symlink("n", "t" * 99)),
+        archive(pax(("SCHILY.xattr.user.n", "v" * 99)), file("f")),
+    ],
+)
+def test_names_links_and_attributes_count_too(data: bytes) -> None:
+    with pytest.raises(MalformedTar, match="longer names"):
+        list(TarReader(io.BytesIO(data), Allowance(390)))
+
+
+def test_archives_may_share_an_allowance() -> None:
+    shared = Allowance(1000)
+    assert [len(list(TarReader(io.BytesIO(archive(file("a"))), shared))) for _ in "abc"] == [
+        1,
+        1,
+        1,
+    ]
+    with pytest.raises(MalformedTar, match="more entries"):
+        list(TarReader(io.BytesIO(archive(file("a"))), shared))
 
 
 def test_extended_headers_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
