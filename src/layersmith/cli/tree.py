@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
-from layersmith.errors import one_line
+from layersmith.errors import DocumentError, one_line
 from layersmith.oci.content import read_document
 from layersmith.oci.documents import CONFIG_TYPES, Document, ImageConfig, Manifest
+from layersmith.oci.graph import MAX_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +40,26 @@ class Shown:
 
 
 def read(source: Source, node: Node) -> Shown:
-    """Read the configs too; raises as `source` does."""
+    """Read the configs too; raises as `source` does, and for too many large ones."""
+    if sum(descriptor.size for descriptor in _configs(node)) > MAX_TOGETHER:
+        raise DocumentError(f"{source.name}: more than {MAX_TOGETHER >> 20} MiB of configs")
+    return _read(source, node)
+
+
+def _configs(node: Node) -> Iterator[Descriptor]:
+    for one in node.nodes():
+        value = one.document.value if one.document else None
+        if isinstance(value, Manifest) and value.config.media_type in CONFIG_TYPES:
+            yield value.config
+
+
+def _read(source: Source, node: Node) -> Shown:
     config = None
     value = node.document.value if node.document else None
     if isinstance(value, Manifest) and value.config.media_type in CONFIG_TYPES:
         raw = read_document(source, value.config)
         config = Document.parse(raw, value.config, ImageConfig)
-    return Shown(node, config, tuple(read(source, child) for child in node.children))
+    return Shown(node, config, tuple(_read(source, child) for child in node.children))
 
 
 def as_json(place: Place, shown: Shown) -> str:

@@ -19,10 +19,36 @@ if TYPE_CHECKING:
 
     from layersmith.oci.digest import Digest
 
-__all__ = ["MAX_NESTING", "Node", "walk"]
+__all__ = ["MAX_NESTING", "MAX_TOGETHER", "Node", "Visited", "walk"]
 
 MAX_NESTING: Final = 3
+MAX_TOGETHER: Final = 8 << 20  # bytes; read, they take thirty times as much memory
 _MAX_DOCUMENTS: Final = 1000
+_MAX_NODES: Final = 10_000
+
+
+class Visited:
+    """The documents that were read below one, and how much there was to read."""
+
+    def __init__(self, where: str, *, documents: int = 200, together: int = 16 << 20) -> None:
+        self._where = where
+        self._documents = documents
+        self._together = together
+        self._digests: set[Digest] = set()
+        self._bytes = 0
+
+    def has(self, child: Descriptor) -> bool:
+        """Tell whether it was read."""
+        return child.digest in self._digests
+
+    def add(self, child: Descriptor) -> None:
+        """Count one that is to be read; raises :class:`DocumentError` for too many."""
+        self._digests.add(child.digest)
+        self._bytes += child.size
+        if len(self._digests) > self._documents:
+            raise DocumentError(f"{self._where}: more than {self._documents} documents")
+        if self._bytes > self._together:
+            raise DocumentError(f"{self._where}: more than {self._together >> 20} MiB of documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +85,38 @@ class Node:
 def walk(source: Source, top: Descriptor) -> Node:
     """Read everything below `top` but its blobs.
 
-    Raises :class:`DocumentError`, for more than 1,000 documents too.
+    Raises :class:`DocumentError`, also for more than 1,000 documents, for documents of
+    more than 8 MiB together, and for indexes that name one another too often.
     """
-    return _walk(source, top, {}, 0)
+    return _Walk(source).node(top, 0)
 
 
-def _walk(source: Source, here: Descriptor, known: dict[Digest, Document[Any]], depth: int) -> Node:
-    if not is_manifest(here):
-        return Node(here, None)
-    if depth > MAX_NESTING:
-        raise DocumentError(f"{source.name}: indexes nested deeper than {MAX_NESTING}")
-    document = known.get(here.digest)
-    if document is None or document.descriptor.media_type != here.media_type:
-        if len(known) >= _MAX_DOCUMENTS:
-            raise DocumentError(f"{source.name}: more than {_MAX_DOCUMENTS} documents")
+class _Walk:
+    """Reads each document once, and counts: names cost nothing, and multiply at each level."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known: dict[Digest, Document[Any]] = {}
+        self._visited = Visited(source.name, documents=_MAX_DOCUMENTS, together=MAX_TOGETHER)
+        self._nodes = 0
+
+    def node(self, here: Descriptor, depth: int) -> Node:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise DocumentError(f"{self._source.name}: more than {_MAX_NODES} entries of indexes")
+        if not is_manifest(here):
+            return Node(here, None)
+        if depth > MAX_NESTING:
+            raise DocumentError(f"{self._source.name}: indexes nested deeper than {MAX_NESTING}")
+        document = self._known.get(here.digest)
+        if document is None or document.descriptor.media_type != here.media_type:
+            document = self._known[here.digest] = self._read(here)
+        if not isinstance(document.value, Index):
+            return Node(here, document)
+        children = tuple(self.node(child, depth + 1) for child in document.value.manifests)
+        return Node(here, document, children)
+
+    def _read(self, here: Descriptor) -> Document[Any]:
+        self._visited.add(here)
         kind = Index if here.media_type in INDEX_TYPES else Manifest
-        document = Document[Any].parse(read_document(source, here), here, kind)
-        known[here.digest] = document
-    if not isinstance(document.value, Index):
-        return Node(here, document)
-    children = tuple(_walk(source, c, known, depth + 1) for c in document.value.manifests)
-    return Node(here, document, children)
+        return Document[Any].parse(read_document(self._source, here), here, kind)

@@ -29,6 +29,7 @@ from layersmith.oci.documents import (
     Manifest,
     Platform,
 )
+from layersmith.oci.graph import Visited
 from layersmith.oci.strictjson import decode, encode
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 _MAX_NESTING: Final = 3
-_MAX_DOCUMENTS: Final = 200
+_MAX_LAYERS: Final = 1000  # runtimes stop at 127
 # What layersmith says of how it made an image stands under keys that begin so.
 OUR_KEYS: Final = "dev.layersmith."
 _ATTESTATION: Final = "vnd.docker.reference.type"
@@ -115,7 +116,7 @@ def select(source: Source, top: Document[Index] | Document[Manifest], platform: 
     Raises :class:`NotFound` with the platforms that are there.
     """
     seen: list[Platform] = []
-    found = _manifests(source, top, None, platform, seen, {top.descriptor.digest})
+    found = _manifests(source, top, None, platform, seen, Visited(source.name))
     for manifest, said in found:
         if manifest is not top and manifest.value.config.media_type not in CONFIG_TYPES:
             continue  # something else that lies beside the images
@@ -136,7 +137,7 @@ def _manifests(
     said: Platform | None,
     platform: Platform,
     seen: list[Platform],
-    visited: set[Digest],
+    visited: Visited,
     depth: int = 0,
 ) -> Iterator[tuple[Document[Manifest], Platform | None]]:
     """Yield the manifests that may be for `platform`, and what their index says they are for."""
@@ -148,14 +149,12 @@ def _manifests(
     for child in top.value.manifests:
         if is_beside_images(child):
             continue
-        if child.digest in visited:
+        if visited.has(child):
             continue
         if child.platform is not None and child.platform.key != platform.key:
             seen.append(child.platform)
         elif child.media_type in INDEX_TYPES or child.media_type in MANIFEST_TYPES:
-            visited.add(child.digest)
-            if len(visited) > _MAX_DOCUMENTS:
-                raise DocumentError(f"{source.name}: more than {_MAX_DOCUMENTS} documents")
+            visited.add(child)
             below, about = load_at(source, child), child.platform or said
             yield from _manifests(source, below, about, platform, seen, visited, depth + 1)
 
@@ -180,6 +179,11 @@ def image_of(source: Source, manifest: Document[Manifest], said: Platform | None
             )
         config = Document.parse(read_document(source, descriptor), descriptor, ImageConfig)
         layers, diff_ids = manifest.value.layers, config.value.rootfs.diff_ids
+        if len(layers) > _MAX_LAYERS:
+            raise DocumentError(
+                f"manifest {manifest.descriptor.digest}: {len(layers)} layers, "
+                f"at most {_MAX_LAYERS} are read"
+            )
         if len(layers) != len(diff_ids):
             raise DocumentError(
                 f"manifest {manifest.descriptor.digest}: {len(layers)} layers, "

@@ -38,6 +38,7 @@ from layersmith.oci.documents import (
     Manifest,
     refuse_twins,
 )
+from layersmith.oci.graph import Visited
 from layersmith.oci.image import is_beside_images
 from layersmith.oci.reference import Reference
 from layersmith.rootfs.entries import Entry, File, Meta
@@ -46,6 +47,7 @@ from layersmith.stores.refnames import REF_NAME, RefNames
 from layersmith.stores.tarball import compression_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from layersmith.stores.tarball import Tarball
@@ -188,19 +190,27 @@ class DockerArchive(OciArchive):
         document = File(Meta(0o644), strictjson.encode(manifest))
         return {**super()._members(names), _MANIFEST: document}
 
-    def _images(self, top: Descriptor, depth: int = 0) -> list[Manifest]:
-        """Return the manifests of images below `top`."""
+    def _images(self, top: Descriptor) -> list[Manifest]:
+        """Return the manifests of images below `top`, each once."""
+        return list(self._found(top, Visited(self.name), 0))
+
+    def _found(self, top: Descriptor, visited: Visited, depth: int) -> Iterator[Manifest]:
+        if visited.has(top):
+            return
+        visited.add(top)
         raw = read_document(self, top)
         if top.media_type not in INDEX_TYPES:
             manifest = Document.parse(raw, top, Manifest).value
             if manifest.config.media_type not in CONFIG_TYPES:
                 raise DocumentError(f"{self.name}: {top.digest} is not an image")
-            return [manifest]
+            yield manifest
+            return
         if depth == _MAX_NESTING:
             raise DocumentError(f"{self.name}: indexes nested deeper than {_MAX_NESTING}")
         children = Document.parse(raw, top, Index).value.manifests
-        images = [child for child in children if not is_beside_images(child)]
-        return [found for child in images for found in self._images(child, depth + 1)]
+        for child in children:
+            if not is_beside_images(child):
+                yield from self._found(child, visited, depth + 1)
 
     def _items(self) -> list[_Item]:
         tarball = self._tarball()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import NotFound, OutputError
 from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
+from layersmith.oci.strictjson import MAX_DOCUMENT
 from layersmith.stores.files import OpenFile, appearing, disk_errors
 from layersmith.stores.locks import sweep
 from layersmith.stores.refnames import LAYOUT_VERSION, REF_NAME, RefNames
@@ -145,7 +146,8 @@ class Layout:
 
     def _read(self) -> RefNames:
         try:
-            raw = self._index.read_bytes()
+            with self._index.open("rb") as file:
+                raw = file.read(MAX_DOCUMENT + 1)
         except FileNotFoundError:
             raise NotFound(
                 f"{self.name} is not an OCI layout: it has no index.json",

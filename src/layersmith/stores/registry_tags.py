@@ -33,6 +33,8 @@ __all__ = ["RegistryListing"]
 
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
+_MAX_TAGS: Final = 500_000
+_MAX_TOGETHER: Final = 64 << 20
 _MAX_REFERRERS: Final = 1000
 # How registries from before 1.1 say that they do not know the referrers API.
 _NO_API: Final = frozenset({400, 404, 405, 501})
@@ -46,6 +48,7 @@ class RegistryListing:
         self._repository = repository
         self._client = repository._client  # noqa: SLF001 - one client for all of a repository
         self._base = f"{self._client.endpoint.host}/v2/{repository._path}"  # noqa: SLF001
+        self._bytes = 0
 
     def tags(self) -> list[str]:
         """Return every tag, sorted ("Listing Tags").
@@ -63,6 +66,8 @@ class RegistryListing:
                 if not valid_tag(tag):
                     raise DocumentError(f"{what}: {one_line(tag, 140)!r} is not a tag")
                 found.add(tag)
+            if len(found) > _MAX_TAGS:
+                raise DocumentError(f"{what}: more than {_MAX_TAGS} tags")
         return sorted(found)
 
     def referrers(self, digest: Digest) -> list[Descriptor] | None:
@@ -121,6 +126,9 @@ class RegistryListing:
                 raw = read_whole(response, limit)
             except (HTTPError, OSError) as error:
                 raise wire_error(error, response.url) from None
+        self._bytes += len(raw)
+        if self._bytes > _MAX_TOGETHER:
+            raise DocumentError(f"{what}: more than {_MAX_TOGETHER >> 20} MiB of pages")
         json = decode(raw, what, limit=limit)
         if not isinstance(json, dict):
             raise DocumentError(f"{what}: not a list")

@@ -7,6 +7,7 @@ from tests.build.image import AMD64, ARM64, Made, for_platform, put, put_index, 
 from tests.fakes.memory import Memory
 
 from layersmith.errors import DocumentError, NotFound
+from layersmith.oci import graph
 from layersmith.oci.documents import OCI_MANIFEST
 from layersmith.oci.graph import walk
 
@@ -71,3 +72,25 @@ def test_an_index_of_too_many_is_refused() -> None:
     children = [put(memory, raws[0] % (config, n), OCI_MANIFEST) for n in range(1001)]
     with pytest.raises(DocumentError, match="1000 documents"):
         walk(memory, put_index(memory, [shown(child) for child in children]))
+
+
+def test_documents_of_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory()
+    child = shown(put_index(memory, [], annotations={"n": "x" * 1000}))
+    top = put_index(memory, [child])
+    size = top.size + child["size"]
+    monkeypatch.setattr(graph, "MAX_TOGETHER", size)
+    assert len(list(walk(memory, top).nodes())) == 2
+    monkeypatch.setattr(graph, "MAX_TOGETHER", size - 1)
+    with pytest.raises(DocumentError, match="MiB of documents"):
+        walk(memory, top)
+
+
+def test_indexes_that_name_one_another_again_and_again_are_refused() -> None:
+    memory = Memory()
+    top = put_index(memory, [])
+    for _ in range(3):
+        top = put_index(memory, [shown(top)] * 200)
+    with pytest.raises(DocumentError, match="more than 10000 entries"):
+        walk(memory, top)
+    assert len(memory.asked("open")) == 4

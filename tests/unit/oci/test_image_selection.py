@@ -239,3 +239,19 @@ def test_a_document_is_of_the_type_that_named_it(memory: Memory) -> None:
     index = put_index(memory, [shown(manifest, mediaType=OCI_INDEX)])
     with pytest.raises(DocumentError, match="an index that also has config, layers"):
         find(memory, index, AMD64)
+
+
+def test_documents_of_too_many_bytes_are_not_read(memory: Memory) -> None:
+    many = [
+        shown(put_index(memory, [], annotations={"n": str(n), "x": "x" * (3 << 20)}))
+        for n in range(6)
+    ]
+    with pytest.raises(DocumentError, match="more than 16 MiB of documents"):
+        find(memory, put_index(memory, many), AMD64)
+
+
+def test_an_image_of_very_many_layers_is_refused(memory: Memory) -> None:
+    few, many = ([b"layer"] * count for count in (1000, 1001))
+    assert len(find(memory, Made(few).put(memory), AMD64).layers) == 1000
+    with pytest.raises(DocumentError, match="1001 layers"):
+        find(memory, Made(many).put(memory), AMD64)

@@ -212,3 +212,14 @@ def test_an_oci_archive_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no manifest\.json") as caught:
         DockerArchive(tmp_path / "a.tar").resolve("t")
     assert "oci-archive" in caught.value.hint
+
+
+def test_an_index_that_repeats_itself_is_one_image(tmp_path: Path) -> None:
+    archive_ = DockerArchive(tmp_path / "a.tar")
+    top = Made().put(archive_)
+    for _ in range(3):
+        top = put_index(archive_, [shown(top)] * 500)
+    archive_.tag("t", top)
+    (item,) = manifest_of(tmp_path / "a.tar")
+    assert len(item["Layers"]) == 1
+    assert DockerArchive(tmp_path / "a.tar").resolve("t").digest == top.digest

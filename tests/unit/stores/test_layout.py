@@ -159,6 +159,13 @@ def test_a_broken_index_is_named_and_left_as_it_is(path: Path, value: object) ->
     assert (path / "index.json").read_bytes() == before
 
 
+def test_of_an_endless_index_no_more_is_read_than_a_document(path: Path) -> None:
+    path.mkdir(parents=True)
+    (path / "index.json").symlink_to("/dev/zero")
+    with pytest.raises(DocumentError, match="bytes of JSON"):
+        Layout(path).resolve("t")
+
+
 def test_a_path_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     layout = Layout(tmp_path / "file")

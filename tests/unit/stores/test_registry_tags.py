@@ -12,6 +12,7 @@ from tests.fakes.registry import FakeRegistry, Reply, error
 from layersmith.errors import DocumentError, LayersmithError, NotFound, RegistryError, Unauthorized
 from layersmith.oci.documents import OCI_INDEX, OCI_MANIFEST
 from layersmith.oci.reference import Reference
+from layersmith.stores import registry_tags
 from layersmith.stores.registry import Registries, RegistryOptions
 from layersmith.stores.registry_options import Limits
 from layersmith.stores.registry_tags import RegistryListing
@@ -110,6 +111,26 @@ def test_what_is_no_list_is_an_error(
     with pytest.raises(DocumentError) as caught:
         listing.tags()
     assert "\x1b" not in str(caught.value)
+
+
+def test_too_many_tags_are_refused(
+    fake: FakeRegistry, listing: RegistryListing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_tags, "_MAX_TAGS", 2)
+    fake.always("GET", "/tags/list", tags("a", "b", "c"))
+    with pytest.raises(DocumentError, match="more than 2 tags"):
+        listing.tags()
+
+
+def test_pages_of_too_many_bytes_are_refused(
+    fake: FakeRegistry, listing: RegistryListing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_tags, "_MAX_TOGETHER", 3 << 20)
+    more = f"</v2/{NAME}/tags/list?last=a>; rel=next"
+    fake.once("GET", "/tags/list", page({"tags": ["a"], "x": "x" * (2 << 20)}, more))
+    fake.once("GET", "/tags/list", page({"tags": ["b"], "x": "x" * (2 << 20)}))
+    with pytest.raises(DocumentError, match="more than 3 MiB of pages"):
+        listing.tags()
 
 
 @pytest.mark.parametrize(
