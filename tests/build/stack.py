@@ -42,12 +42,14 @@ class Blob:
         return Layer(descriptor, Digest.of(self.tar))
 
 
-def write_layout(folder: Path, images: Mapping[str, Sequence[Blob]]) -> None:
+def write_layout(
+    folder: Path, images: Mapping[str, Sequence[Blob]], env: Sequence[str] = ()
+) -> None:
     """Write a layout with an image of these layers under each tag."""
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
     tops = [
-        {**_put(blobs, _manifest(blobs, layers), OCI_MANIFEST), "annotations": {REF_NAME: tag}}
+        {**_put(blobs, _manifest(blobs, layers, env), OCI_MANIFEST), "annotations": {REF_NAME: tag}}
         for tag, layers in images.items()
     ]
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": tops}
@@ -55,12 +57,12 @@ def write_layout(folder: Path, images: Mapping[str, Sequence[Blob]]) -> None:
     (folder / "oci-layout").write_bytes(LAYOUT_VERSION)
 
 
-def _manifest(blobs: Path, layers: Sequence[Blob]) -> bytes:
+def _manifest(blobs: Path, layers: Sequence[Blob], env: Sequence[str]) -> bytes:
     described = [_put(blobs, blob.data, blob.layer.descriptor.media_type) for blob in layers]
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {},
+        "config": {"Env": list(env)},
         "rootfs": {"type": "layers", "diff_ids": [Digest.of(blob.tar) for blob in layers]},
     }
     manifest = {
