@@ -26,7 +26,7 @@ from tests.build.tar import (
     record,
     symlink,
 )
-from tests.build.world import LOADER, TRIPLET
+from tests.build.world import X86
 from tests.reliability.bench import Bench, descriptor
 
 from layersmith.oci.digest import Digest
@@ -271,7 +271,7 @@ def _includes(bench: Bench) -> list[str]:
 
 def _headers(bench: Bench) -> list[str]:
     """A Python with 65,535 program headers."""
-    plain = bytearray(elf(needed=["libc.so.6"], interpreter=f"/lib64/{LOADER}"))
+    plain = bytearray(elf(needed=["libc.so.6"], interpreter=f"/lib64/{X86.loader}"))
     plain[56:58] = b"\xff\xff"
     tar = file("usr/local/bin/python3.13", bytes(plain) + bytes(65_535 * 56), mode=0o755) + END
     return bench.assemble_on(bench.base(), bench.builder(tar))
@@ -281,7 +281,7 @@ def _needs(bench: Bench) -> list[str]:
     """A thousand libraries that each need all others."""
     names = [f"lib{number}.so" for number in range(1000)]
     libraries = b"".join(
-        file(f"{TRIPLET}/{name}", elf(soname=name, needed=names), mode=0o755) for name in names
+        file(f"{X86.folder}/{name}", elf(soname=name, needed=names), mode=0o755) for name in names
     )
     module = elf(needed=[*names, "libc.so.6"])
     path = "usr/local/lib/python3.13/lib-dynload/_y.so"

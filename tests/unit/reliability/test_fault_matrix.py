@@ -56,7 +56,8 @@ def _tags_first(self: Any, crew: Any) -> None:
     for stage in reversed(self._stages):
         for document in stage:
             self._sink.put(document.descriptor, held(document.raw))
-    self._sink.tag("t", self._stages[-1][0].descriptor)
+    top = next(stage for stage in reversed(self._stages) if stage)[0]
+    self._sink.tag("t", top.descriptor)
     _bring_all(self, crew)
 
 
