@@ -36,8 +36,10 @@ class Specimen:
         """Return the file with one to four changes."""
         data = bytearray(self.data)
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
+            if not data:
+                break
             start, size, width = rng.choice(self.regions)
-            at = start + rng.randrange(size) // width * width
+            at = min(start + rng.randrange(size) // width * width, len(data) - 1)
             kind = rng.random()
             if kind < 0.55:
                 value = _number(rng, len(data))

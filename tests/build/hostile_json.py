@@ -207,7 +207,7 @@ def _indexes() -> Iterator[Case]:
     yield from _each("index", INDEX, "manifests.0.platform.features", {"a text": ("x", ""), "a list": (["sse4"], "")}, peer=False)
     for depth, raw in enumerate(NESTED):
         yield Case("nested", f"{depth} in each other", raw, "" if depth < 3 else "nested deeper", peer=False)
-    yield from _each("index", INDEX, "manifests", {"a child that is not there": ([described(b"gone", OCI_MANIFEST)], "no blob"), "10,000 that are not there": ([{**described(b"gone", "application/x"), "digest": f"sha256:{n:064x}"} for n in range(10_000)], ""), "one 2,000 times": (INDEX["manifests"] * 2000, ""), "an unknown platform": ([{**INDEX["manifests"][0], "platform": {"os": "unknown", "architecture": "unknown"}}], "")}, peer=False)
+    yield from _each("index", INDEX, "manifests", {"a child that is not there": ([described(b"gone", OCI_MANIFEST)], "no blob"), "10,000 that are not there": ([{**described(b"gone", "application/x"), "digest": f"sha256:{n:064x}"} for n in range(10_000)], "more than 10000 entries"), "one 2,000 times": (INDEX["manifests"] * 2000, ""), "an unknown platform": ([{**INDEX["manifests"][0], "platform": {"os": "unknown", "architecture": "unknown"}}], "")}, peer=False)
 
 
 def _configs() -> Iterator[Case]:

@@ -241,7 +241,7 @@ def _parents(bench: Bench) -> list[str]:
 
 def _whiteouts(bench: Bench) -> list[str]:
     """Whiteouts deep in a tree of the layer below, and opaque marks of the same directory."""
-    deep = "/".join(["d"] * 100)
+    deep = "/".join(["d"] * 40)
     count = 300_000 if bench.full else 60_000
     lower = b"".join(file(f"{deep}/{number}") for number in range(5000)) + END
     marks = (file(f"{deep}/.wh.{number}") + file(f"{deep}/.wh..wh..opq") for number in range(count))

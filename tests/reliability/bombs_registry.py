@@ -190,6 +190,7 @@ def _loop(bench: Bench) -> list[str]:
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
     padded = body[:-1] + b" " * (300 - len(body)) + b"}"
     headers = {"Content-Type": OCI_INDEX}
+    bench.registry.always("HEAD", "/manifests/", Reply(405))
     bench.registry.always("GET", "/manifests/", Reply(200, headers, padded))
     return ["inspect", f"{bench.registry.host}/{NAME}:t"]
 

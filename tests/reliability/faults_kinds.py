@@ -73,8 +73,11 @@ class Kind:
     tls: bool = False
     slow: bool = False
     fast_no: bool = False
+    admitted: bool = False  # only where the client has shown who it is: others get no answer
 
     def befalls(self, asked: Asked) -> bool:
+        if self.admitted and asked.shape.startswith("bare "):
+            return False
         return self.shapes is None or asked.shape.removeprefix("bare ") in self.shapes
 
     def must_pass(self, asked: Asked, times: float) -> bool:
@@ -411,5 +414,5 @@ KINDS: Final[tuple[Kind, ...]] = (
          frozenset({"PUT manifest", "PUT index", "PUT tag"})),
     Kind("Range ignored", Heals.HARMLESS, then_range(range_ignored), CONTENT),
     Kind("wrong Content-Range", Heals.HARMLESS, then_range(other_range), CONTENT),
-    Kind("tag moved", Heals.HARMLESS, tag_moved, frozenset({"HEAD tag"})),
+    Kind("tag moved", Heals.HARMLESS, tag_moved, frozenset({"HEAD tag"}), admitted=True),
 )  # fmt: skip

@@ -155,7 +155,16 @@ class _Carrier:
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a document that was brought."""
-        _completing(lambda: self._sink.tag(name, descriptor), lambda: self._put(descriptor.digest))
+        _completing(
+            lambda: self._sink.tag(name, descriptor), lambda: self._renew(descriptor.digest)
+        )
+
+    def _renew(self, digest: Digest) -> None:
+        """Put what a document names, and then the document, as if nothing of it were there."""
+        if document := self._documents.get(digest):
+            for named in _named(document):
+                self._put(named.digest)
+            self._put(digest)
 
     def _bring_blob(self, blob: Blob) -> None:
         # A mount answers whether the blob is there too, in fewer requests than asking first.

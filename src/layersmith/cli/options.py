@@ -241,10 +241,15 @@ def _command_of(
     listed: Callable[..., Any],
 ) -> Callable[..., None]:
     """Give `run` the options of `listed`; `ask` makes its first `asked` arguments of them."""
-    hidden = {n for n, a in run.__annotations__.items() if listed.__annotations__.get(n, a) != a}
+    own = dict(list(inspect.signature(run).parameters.items())[asked:])
+    said = listed.__annotations__
+    hidden = {
+        name
+        for name in own
+        if said.get(name, run.__annotations__[name]) != run.__annotations__[name]
+    }
     every = inspect.signature(listed).parameters
     shared = {name: every[name] for name in every if name not in hidden}
-    own = dict(list(inspect.signature(run).parameters.items())[asked:])
 
     def command(**given: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -254,8 +259,9 @@ def _command_of(
         except KeyboardInterrupt:
             raise Interrupted("interrupted; no tag was written") from None
 
-    hints = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
-    hints = get_type_hints(listed, globals() | _TYPES, include_extras=True) | hints
+    mine = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
+    hints = get_type_hints(listed, globals() | _TYPES, include_extras=True)
+    hints |= {name: mine[name] for name in own}
     # What must be typed comes first, whoever asks for it.
     parameters = {**shared, **own}
     empty = inspect.Parameter.empty

@@ -95,7 +95,15 @@ class Image:
 
 def load(source: Source, identifier: str) -> Document[Index] | Document[Manifest]:
     """Return the index or manifest that `identifier` names; verified and parsed."""
-    return load_at(source, source.resolve(identifier))
+    descriptor = source.resolve(identifier)
+    try:
+        return load_at(source, descriptor)
+    except NotFound:
+        # The tag moved meanwhile and what it stood for is gone, or a header was wrong.
+        now = source.resolve(identifier)
+        if now == descriptor:
+            raise
+        return load_at(source, now)
 
 
 def load_at(source: Source, descriptor: Descriptor) -> Document[Index] | Document[Manifest]:

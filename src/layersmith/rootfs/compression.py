@@ -28,7 +28,8 @@ _FLOOR: Final = 256 << 20
 _MAX_RATIO: Final = 100
 # What a stream may inflate to before the bytes that pay for it have come.
 _ADVANCE: Final = 512 << 20
-_MAX_WINDOW: Final = 128 << 20
+# What the writers of layers use at most; several streams are read side by side.
+_MAX_WINDOW: Final = 32 << 20
 _GZIP_MAGIC: Final = b"\x1f"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 

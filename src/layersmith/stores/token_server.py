@@ -114,5 +114,5 @@ def _parsed(value: Any, what: str) -> Token:
 
 
 def _no_token(message: str) -> RegistryError:
-    """Return the error for an answer that is something else; it gets a second chance."""
-    return RegistryError(message, temporary=True, tries=2)
+    """Return the error for an answer that is something else; it may have been cut: twice more."""
+    return RegistryError(message, temporary=True, tries=3)

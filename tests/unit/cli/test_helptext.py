@@ -29,6 +29,11 @@ def test_a_command_says_what_it_does_with_examples_as_they_are_typed(command: st
     assert "--help" in text
 
 
+@pytest.mark.parametrize("command", ["assemble", "plan", "lock"])
+def test_what_is_assembled_can_be_named(command: str) -> None:
+    assert re.search(r"^  TARGET +PYTHON-DEBIAN", help_of(command), re.MULTILINE)
+
+
 def test_the_program_lists_every_command() -> None:
     text = help_of()
     for command in (*COMMANDS, "cache"):
