@@ -133,7 +133,7 @@ def test_a_head_of_an_impossible_length_is_not_believed(
     assert repository.resolve("1") == TOP
 
 
-def test_a_token_server_gets_a_second_chance(
+def test_a_token_server_gets_three_chances(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
     fake.once("GET", "/token", PORTAL)
@@ -142,7 +142,7 @@ def test_a_token_server_gets_a_second_chance(
     fake.always("GET", "/token", PORTAL)
     with pytest.raises(RegistryError, match=r"resolving 1: .* for a token: .*not a token"):
         repository.resolve("1")
-    assert fake.counts()["GET /token"] == 4
+    assert fake.counts()["GET /token"] == 5
 
 
 def test_a_token_may_expire_just_when_it_is_new(

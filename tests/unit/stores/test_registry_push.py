@@ -368,7 +368,7 @@ def test_a_manifest_stored_as_another_is_an_error(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
     other = Digest.of(b"other")
-    fake.once("PUT", "manifests", lambda reply: reply.header("Docker-Content-Digest", other))
+    fake.always("PUT", "manifests", lambda reply: reply.header("Docker-Content-Digest", other))
     fake.always("HEAD", "manifests", Reply(404))
     with pytest.raises(DigestMismatch):
         repository.put(descriptor(RAW, OCI_MANIFEST), held(RAW))
