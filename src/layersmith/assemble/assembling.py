@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["assemble"]
 
 # Changes with anything in the code that gives the same question another answer.
-_FORMAT: Final = "outcome 1"
+_FORMAT: Final = "outcome 2"
 # What of a recipe does not shape the image.
 _ELSEWHERE: Final[dict[str, Any]] = {"output": "", "push": (), "mirrors": {}, "plain_http": ()}
 

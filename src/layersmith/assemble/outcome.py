@@ -23,6 +23,7 @@ from layersmith.oci.documents import (
     ImageConfig,
     Index,
     Manifest,
+    Platform,
 )
 from layersmith.oci.image import Image, Layer
 from layersmith.oci.strictjson import encode
@@ -98,6 +99,7 @@ class Outcome:
             self.index.raw,
             tuple(
                 _MadeRecord(
+                    made.image.platform,
                     made.image.manifest.raw,
                     made.image.config.raw,
                     made.layer,
@@ -134,6 +136,7 @@ class Assembled:
 
 
 class _MadeRecord(msgspec.Struct, frozen=True):
+    platform: Platform
     manifest: bytes
     config: bytes
     layer: TopLayer
@@ -143,7 +146,7 @@ class _MadeRecord(msgspec.Struct, frozen=True):
     def value(self) -> Made:
         config = _document(self.config, OCI_CONFIG, ImageConfig)
         manifest = _document(self.manifest, OCI_MANIFEST, Manifest)
-        image = Image(config.value.platform, manifest, config)
+        image = Image(self.platform, manifest, config)  # an index may say more than a config
         return Made(image, self.layer, self.unresolved, self.left_out)
 
 

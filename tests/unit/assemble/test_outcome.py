@@ -12,10 +12,12 @@ from tests.build.world import write_world
 
 from layersmith.assemble import pipeline
 from layersmith.assemble.assembling import assemble
+from layersmith.assemble.outcome import Outcome
 from layersmith.assemble.workshop import Workshop
 from layersmith.oci.content import NoProgress
 from layersmith.recipe.recipe import Recipe
 from layersmith.recipe.target import Target
+from layersmith.stores.cache import Cache
 from layersmith.stores.registry import RegistryOptions
 
 if TYPE_CHECKING:
@@ -63,6 +65,16 @@ def test_the_same_question_is_answered_from_the_record(bench: Bench) -> None:
     shutil.rmtree(bench.folder / "out")
     assert bench.run().outcome == bench.first.outcome
     assert bench.run(output=f"oci:{bench.folder}/other:u").names == [f"oci:{bench.folder}/other:u"]
+
+
+def test_what_only_the_index_says_of_a_platform_is_recorded(bench: Bench) -> None:
+    outcome = bench.first.outcome
+    made = outcome.made[0]
+    fuller = structs.replace(made.image.platform, os_version="6.1")
+    outcome = replace(outcome, made=(replace(made, image=replace(made.image, platform=fuller)),))
+    cache = Cache(bench.folder / "cache")
+    outcome.remember(cache, "fuller")
+    assert Outcome.recall(cache, "fuller") == outcome
 
 
 @pytest.mark.parametrize(
