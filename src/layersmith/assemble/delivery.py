@@ -162,9 +162,13 @@ class _Carrier:
     def _renew(self, digest: Digest) -> None:
         """Put what a document names, and then the document, as if nothing of it were there."""
         if document := self._documents.get(digest):
-            for named in _named(document):
-                self._put(named.digest)
+            self._put_below(document)
             self._put(digest)
+
+    def _put_below(self, document: Document[Any]) -> None:
+        """Put what a document names."""
+        for named in _named(document):
+            self._put(named.digest)
 
     def _bring_blob(self, blob: Blob) -> None:
         # A mount answers whether the blob is there too, in fewer requests than asking first.
@@ -189,11 +193,7 @@ class _Carrier:
             def put() -> None:
                 self._sink.put(document.descriptor, held(document.raw))
 
-            def bring() -> None:
-                for named in _named(document):
-                    self._put(named.digest)
-
-            _completing(put, bring)
+            _completing(put, lambda: self._put_below(document))
 
 
 def _named(document: Document[Any]) -> Sequence[Descriptor]:

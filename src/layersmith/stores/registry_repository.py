@@ -253,29 +253,24 @@ class RegistryRepository:
 
     def _put_document(self, identifier: str, raw: bytes, descriptor: Descriptor) -> None:
         """Put a manifest; once more where the answer was none and it is not there."""
-        if not self._try_document(identifier, raw, descriptor, again=True):
-            self._try_document(identifier, raw, descriptor, again=False)
-
-    def _try_document(
-        self, identifier: str, raw: bytes, descriptor: Descriptor, *, again: bool
-    ) -> bool:
         url = self._client.url(self._place.manifest_url(identifier))
         headers = {"Content-Type": descriptor.media_type}
         what = f"{self._where}: writing the manifest {identifier}"
-        try:
-            response = self._client.do_request(
-                url, "PUT", data=raw, headers=headers, scopes=self._push, what=what
-            )
-            check_created(self._client, response, descriptor, what, incomplete=True)
-        except (RegistryError, DigestMismatch) as error:
-            # The answer may be lost, or a proxy's, and the manifest there all the same.
-            status = error.status if isinstance(error, RegistryError) else 201
-            if not 400 <= status < 500 and self._is_written(url, descriptor):
-                return True
-            if again and 200 <= status < 400:
-                return False
-            raise
-        return True
+        for is_last in (False, True):
+            try:
+                response = self._client.do_request(
+                    url, "PUT", data=raw, headers=headers, scopes=self._push, what=what
+                )
+                check_created(self._client, response, descriptor, what, incomplete=True)
+            except (RegistryError, DigestMismatch) as error:
+                # The answer may be lost, or a proxy's, and the manifest there all the same.
+                status = error.status if isinstance(error, RegistryError) else 201
+                if not 400 <= status < 500 and self._is_written(url, descriptor):
+                    return
+                if is_last or not 200 <= status < 400:
+                    raise
+            else:
+                return
 
     def _is_written(self, url: str, descriptor: Descriptor) -> bool:
         """Ask once whether the manifest stands there."""
