@@ -163,11 +163,23 @@ class Forked:
             process.join()
         seconds = time.monotonic() - began
         out, err = ((place / name).read_text(errors="replace") for name in ("out", "err"))
-        code = process.exitcode if process.exitcode is not None else -1
+        code = _code(place / "code", process.exitcode)
         for each in place.iterdir():
             each.unlink()
         place.rmdir()
         return Done(code, out, err, seconds)
+
+
+def _code(file: Path, exitcode: int | None) -> int:
+    """Return the exit status: what the process has written, else what became of it.
+
+    Not its exit code alone: starting one process looks after all others, so that two
+    threads may ask for one status, and the second finds none (and makes it 255).
+    """
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return exitcode or -1  # an end without a word is none that the program has
 
 
 def _main(
@@ -194,15 +206,17 @@ def _main(
     from layersmith.cli.app import main
 
     sys.argv = ["layersmith", *arguments]
-    code: Any = 0
+    code: Any = 1
     try:
         main()
+        code = 0
     except SystemExit as end:
         code = end.code
     finally:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
+        Path(place, "code").write_text(str(code or 0))
     sys.exit(code)
 
 

@@ -163,8 +163,9 @@ class Upload:
 
     def _take_less(self, least: int) -> bool:
         """Go over to chunks, or to smaller ones; tell whether there is something to try."""
-        less = max(self._chunk // 4, _SMALLEST_CHUNK, least) if self._chunk else _CHUNK
-        if less == self._chunk:
+        sent = max(self._chunk, least)
+        less = max(sent // 4, _SMALLEST_CHUNK, least) if sent else _CHUNK
+        if sent and less >= sent:
             return False
         self._chunk = self._habits.chunk = less
         return True

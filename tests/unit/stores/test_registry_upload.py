@@ -230,6 +230,17 @@ def test_chunks_become_smaller_where_they_must(
         put(repository, BLOB + b"x")
 
 
+@pytest.mark.parametrize("status", [405, 413, 501])
+def test_a_refused_chunk_of_the_least_size_is_not_sent_in_larger_ones(
+    fake: FakeRegistry, repository: RegistryRepository, status: int
+) -> None:
+    fake.least_chunk = 1000
+    fake.once("PATCH", "uploads", error(status, "UNSUPPORTED"))
+    with pytest.raises(RegistryError, match=str(status)):
+        put(repository)
+    assert patches(fake) == ["0-999"]
+
+
 @pytest.mark.parametrize(
     "fault",
     [error(500, "UNKNOWN"), error(416, "RANGE_INVALID"), Drop(), Drop(acted=True),
