@@ -49,9 +49,9 @@ def assemble(
         names = _deliver(workshop, target, inputs, outcome, places, hold=True)
         if names is not None:
             return Assembled(target, *inputs, outcome, names)
-    from layersmith.assemble.pipeline import make, plan  # noqa: PLC0415 - see above
+    from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
 
-    outcome = make(workshop, plan(workshop, target, recipe, inputs, pinned))
+    outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
     names = _deliver(workshop, target, inputs, outcome, places, hold=False)
     assert names is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from layersmith.analysis.objects import Objects
 from layersmith.assemble.inputs import FREE, Pinned
@@ -20,7 +20,7 @@ from layersmith.plan.soundness import check_target
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from layersmith.assemble.inputs import Input, Inputs
     from layersmith.assemble.workshop import Workshop
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
 
-__all__ = ["Planned", "make", "plan", "undone"]
+__all__ = ["Planned", "make", "plan", "produce", "undone"]
 
 _ENV: Final = {
     "LANG": "C.UTF-8",
@@ -70,117 +70,151 @@ def plan(
     Raises :class:`StoreError`, :class:`VerificationError`, :class:`LayerError`,
     :class:`ClosureError`, :class:`RecipeError` or :class:`LockMismatch`.
     """
-    base, builder = inputs
-    platforms = recipe.chosen_platforms()
-    with (
-        workshop.timed("read and plan"),
-        workshop.crew.pool(_READERS, "layer") as layers,
-        workshop.crew.pool(len(platforms), "plan") as pool,
-    ):
-        reader = LayerReader(workshop.layers, layers)
-        plans = list(
-            pool.map(
-                lambda p: _plan_platform(workshop, p, base, builder, recipe, reader, pinned),
-                platforms,
-            )
-        )
-    versions = {plan.python for plan in plans}
-    if len(versions) > 1:
-        raise RecipeError(f"the builder has another Python on each platform: {sorted(versions)}")
-    for plan in plans:
-        with intention(str(plan.inputs.base.platform)):
-            check_target(plan.inputs.base_root, target, plan.python)
-    check_matched(plan.unmatched for plan in plans)
-    return Planned(target, recipe, base, builder, plans)
+    job = _Job(workshop, target, recipe, *inputs)
+    return job.agreed(job.each("read and plan", lambda reader, p: job.plan(reader, p, pinned)))
 
 
 def make(workshop: Workshop, planned: Planned) -> Outcome:
     """Pack the layer of every platform, and write the documents above them."""
+    job = _Job(workshop, planned.target, planned.recipe, planned.base, planned.builder)
     with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
-        made = tuple(pool.map(lambda plan: _make(workshop, planned, plan), planned.plans))
-    # The newest of all, so that the order of the platforms does not matter.
-    epoch = max(plan.epoch for plan in planned.plans)
-    index = make_index([m.image for m in made], _annotations(planned, epoch))
-    return Outcome(planned.python, index, made)
+        return job.outcome(planned, list(pool.map(job.make, planned.plans)))
 
 
-def _plan_platform(
-    workshop: Workshop,
-    platform: Platform,
-    base: Input,
-    builder: Input,
-    recipe: Recipe,
-    reader: LayerReader,
-    pinned: Pinned,
-) -> Plan:
-    with intention(str(platform)):
-        wanted = (base, base.image(platform), True), (builder, builder.image(platform), False)
-        pinned.check(platform, [image for _, image, _ in wanted])
-        epoch = pinned.epochs.get(str(platform))
-        try:
-            return _decide(workshop, wanted, recipe, reader, epoch)
-        except CacheDamagedError:
-            _mend(workshop, wanted)
-            return _decide(workshop, wanted, recipe, reader, epoch)
+def produce(
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned = FREE
+) -> Outcome:
+    """Plan and make: a platform is packed as soon as it is planned, while others are read.
+
+    Raises what :func:`plan` raises.
+    """
+    job = _Job(workshop, target, recipe, *inputs)
+
+    def planned_and_made(reader: LayerReader, platform: Platform) -> tuple[Plan, Made]:
+        plan = job.plan(reader, platform, pinned)
+        return plan, job.make(plan)
+
+    both = job.each("read, plan and pack", planned_and_made)
+    return job.outcome(job.agreed([plan for plan, _ in both]), [made for _, made in both])
 
 
-def _decide(
-    workshop: Workshop,
-    wanted: tuple[Wanted, Wanted],
-    recipe: Recipe,
-    reader: LayerReader,
-    epoch: int | None,
-) -> Plan:
-    base, builder = (image for _, image, _ in wanted)
-    key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
-    objects = Objects(workshop.cache.recall(key))
-    inputs = Platformed(base, builder, *reader.roots(wanted))
-    moment = epoch_of((base, builder)) if epoch is None else epoch
-    made = make_plan(inputs, recipe, moment, objects)
-    if objects.grown:
-        workshop.cache.remember(key, objects.dump())
-    return made
+T = TypeVar("T")
 
 
-def _mend(workshop: Workshop, wanted: Iterable[Wanted]) -> None:
-    """Fetch every layer again that is damaged in the cache: where one is, more may be."""
-    for input_, image, keep in wanted:
-        for layer in image.layers:
-            workshop.layers.mend(input_.source, layer, keep_blob=keep)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is asked for, and the steps to it; those of a platform run on its own thread."""
 
+    workshop: Workshop
+    target: Target
+    recipe: Recipe
+    base: Input
+    builder: Input
 
-def _make_layer(workshop: Workshop, planned: Planned, plan: Plan) -> TopLayer:
-    """Pack the layer; if the cache is found damaged meanwhile, mend it and pack again."""
-    task = f"pack {plan.inputs.base.platform}"
-    about = (
-        plan.entries, workshop.layers, plan.epoch, planned.recipe.compressor(), workshop.cache,
-        workshop.crew, task,
-    )  # fmt: skip
-    try:
-        return make_layer(*about)
-    except CacheDamagedError:
+    def each(self, what: str, step: Callable[[LayerReader, Platform], T]) -> list[T]:
+        """Take a step for every platform, side by side."""
+        platforms, crew = self.recipe.chosen_platforms(), self.workshop.crew
+        with (
+            self.workshop.timed(what),
+            crew.pool(_READERS, "layer") as layers,
+            crew.pool(len(platforms), "plan") as pool,
+        ):
+            reader = LayerReader(self.workshop.layers, layers)
+            return list(pool.map(lambda platform: step(reader, platform), platforms))
+
+    def plan(self, reader: LayerReader, platform: Platform, pinned: Pinned) -> Plan:
+        """Read both images of a platform, and decide."""
+        with intention(str(platform)):
+            base, builder = (each.image(platform) for each in (self.base, self.builder))
+            pinned.check(platform, [base, builder])
+            wanted = (self.base, base, True), (self.builder, builder, False)
+            epoch = pinned.epochs.get(str(platform))
+            return self._mending(wanted, lambda: self._decide(wanted, reader, epoch))
+
+    def _decide(
+        self, wanted: tuple[Wanted, Wanted], reader: LayerReader, epoch: int | None
+    ) -> Plan:
+        base, builder = (image for _, image, _ in wanted)
+        cache = self.workshop.cache
+        key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
+        objects = Objects(cache.recall(key))
+        inputs = Platformed(base, builder, *reader.roots(wanted))
+        moment = epoch_of((base, builder)) if epoch is None else epoch
+        made = make_plan(inputs, self.recipe, moment, objects)
+        check_target(made.inputs.base_root, self.target, made.python)
+        if objects.grown:
+            cache.remember(key, objects.dump())
+        return made
+
+    def agreed(self, plans: list[Plan]) -> Planned:
+        """Return what all platforms together are; raises where they do not fit together."""
+        versions = {plan.python for plan in plans}
+        if len(versions) > 1:
+            raise RecipeError(
+                f"the builder has another Python on each platform: {sorted(versions)}"
+            )
+        check_matched(plan.unmatched for plan in plans)
+        return Planned(self.target, self.recipe, self.base, self.builder, plans)
+
+    def make(self, plan: Plan) -> Made:
+        """Pack the layer of a platform, and derive its image from the base."""
+        recipe, platform = self.recipe, plan.inputs.base.platform
+        with intention(str(platform)):
+            layer = self._layer(plan)
+            added = NewLayer(layer.layer, f"layersmith assemble {self.target}")
+            settings = Settings(
+                created=_moment(plan.epoch),
+                user=plan.user.config,
+                env={**_ENV, **dict(sorted(recipe.env.items()))},
+                entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
+                cmd=recipe.cmd,
+                workdir=recipe.workdir,
+                labels=recipe.labels,
+                annotations=self._annotations(plan.python, plan.epoch),
+            )
+            return Made(derive(plan.inputs.base, added, settings), layer, *undone(plan))
+
+    def _layer(self, plan: Plan) -> TopLayer:
+        shop, recipe = self.workshop, self.recipe
+        task = f"pack {plan.inputs.base.platform}"
         images = plan.inputs.base, plan.inputs.builder
-        _mend(workshop, zip((planned.base, planned.builder), images, (True, False), strict=True))
-        return make_layer(*about)
-
-
-def _make(workshop: Workshop, planned: Planned, plan: Plan) -> Made:
-    recipe, platform = planned.recipe, plan.inputs.base.platform
-    with intention(str(platform)):
-        layer = _make_layer(workshop, planned, plan)
-        added = NewLayer(layer.layer, f"layersmith assemble {planned.target}")
-        settings = Settings(
-            created=_moment(plan.epoch),
-            user=plan.user.config,
-            env={**_ENV, **dict(sorted(recipe.env.items()))},
-            entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
-            cmd=recipe.cmd,
-            workdir=recipe.workdir,
-            labels=recipe.labels,
-            annotations=_annotations(planned, plan.epoch),
+        wanted = tuple(zip((self.base, self.builder), images, (True, False), strict=True))
+        return self._mending(
+            wanted,
+            lambda: make_layer(
+                plan.entries,
+                shop.layers,
+                plan.epoch,
+                recipe.compressor(),
+                shop.cache,
+                shop.crew,
+                task,
+            ),
         )
-        image = derive(plan.inputs.base, added, settings)
-        return Made(image, layer, *undone(plan))
+
+    def _mending(self, wanted: Iterable[Wanted], step: Callable[[], T]) -> T:
+        """Take a step; if the cache is found damaged meanwhile, mend it and take it again."""
+        try:
+            return step()
+        except CacheDamagedError:
+            # Fetch every layer again that is damaged: where one is, more may be.
+            for input_, image, keep in wanted:
+                for layer in image.layers:
+                    self.workshop.layers.mend(input_.source, layer, keep_blob=keep)
+            return step()
+
+    def outcome(self, planned: Planned, made: list[Made]) -> Outcome:
+        """Write the index over the images of all platforms."""
+        # The newest of all, so that the order of the platforms does not matter.
+        epoch = max(plan.epoch for plan in planned.plans)
+        annotations = self._annotations(planned.python, epoch)
+        index = make_index([each.image for each in made], annotations)
+        return Outcome(planned.python, index, tuple(made))
+
+    def _annotations(self, python: str, epoch: int) -> Mapping[str, str]:
+        about = {f"{_ABOUT}created": _moment(epoch), f"{_ABOUT}version": python}
+        made = recorded(self.recipe, self.base, self.builder)
+        return {**made, **about, **self.recipe.annotations}
 
 
 def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:
@@ -193,9 +227,3 @@ def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:
 def _moment(epoch: int) -> str:
     """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _annotations(planned: Planned, epoch: int) -> Mapping[str, str]:
-    about = {f"{_ABOUT}created": _moment(epoch), f"{_ABOUT}version": planned.python}
-    made = recorded(planned.recipe, planned.base, planned.builder)
-    return {**made, **about, **planned.recipe.annotations}

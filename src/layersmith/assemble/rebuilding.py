@@ -15,7 +15,7 @@ from msgspec import structs
 from layersmith.assemble.comparing import Difference, documents, images
 from layersmith.assemble.inputs import Pinned, resolve
 from layersmith.assemble.locked import pinned_by
-from layersmith.assemble.pipeline import make, plan
+from layersmith.assemble.pipeline import produce
 from layersmith.assemble.places import Place
 from layersmith.assemble.record import Record
 from layersmith.errors import DocumentError, InvalidInput, intention
@@ -103,7 +103,7 @@ def rebuild(
         bundle.check(recipe.chosen_platforms())
     target = Target.parse(recipe.target)
     inputs = resolve(workshop, target, recipe, pinned)
-    outcome = make(workshop, plan(workshop, target, recipe, inputs, pinned))
+    outcome = produce(workshop, target, recipe, inputs, pinned)
     compressors = compressor, recipe.compressor().identity
     top = outcome.index.descriptor
     if isinstance(image.top.value, Manifest):

@@ -57,7 +57,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     def make(*_: object) -> None:
         raise Made
 
-    monkeypatch.setattr(pipeline, "plan", make)
+    monkeypatch.setattr(pipeline, "produce", make)
     return done
 
 
