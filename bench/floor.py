@@ -1,8 +1,8 @@
 """What the bytes alone cost: the same libraries, in a bare loop, on two threads.
 
-Downloads the blobs of both platforms of base and builder, hashes them, inflates them,
-hashes the tars, and deflates as many bytes as the new layers have. No tar is read, no
-closure computed, nothing is written, nothing pushed.
+``floor.py HOST TAR...`` downloads the blobs of both platforms of base and builder, hashes
+and inflates them, hashes the tars; and deflates the tars of the new layers, with both
+hashes. No tar is read, no closure computed, nothing is written, nothing pushed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import deflate
@@ -20,7 +21,6 @@ IMAGES = (("distroless/cc-debian13", "latest"), ("library/python", "3.13-slim-tr
 ACCEPT = {
     "Accept": "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 }
-LAYER = 26 << 20  # uncompressed bytes of the new layer of one platform
 
 
 def main() -> int:
@@ -36,8 +36,8 @@ def main() -> int:
                     blobs[layer["digest"]] = (f"{base}/{name}/blobs/", layer["size"])
     largest = sorted(blobs, key=lambda digest: -blobs[digest][1])
     with ThreadPoolExecutor(2) as pool:
-        samples = list(pool.map(lambda digest: read(blobs[digest][0] + digest), largest))
-        list(pool.map(write, samples[:1] * 2))
+        list(pool.map(lambda digest: read(blobs[digest][0] + digest), largest))
+        list(pool.map(write, sys.argv[2:]))
     return 0
 
 
@@ -46,23 +46,19 @@ def document(url: str) -> Any:
     return requests.get(url, headers=ACCEPT, timeout=30).json()
 
 
-def read(url: str) -> bytes:
-    """Download, hash, inflate, hash; return the first bytes of the tar."""
+def read(url: str) -> None:
+    """Download, hash, inflate, hash."""
     blob, tar = hashlib.sha256(), hashlib.sha256()
     inflate = isal_zlib.decompressobj(wbits=31)
-    kept = b""
     with requests.get(url, stream=True, timeout=30) as answer:
         while data := answer.raw.read(1 << 18):
             blob.update(data)
-            piece = inflate.decompress(data)
-            tar.update(piece)
-            if len(kept) < LAYER:
-                kept += piece
-    return kept[:LAYER]
+            tar.update(inflate.decompress(data))
 
 
-def write(data: bytes) -> None:
+def write(path: str) -> None:
     """Hash, deflate, hash."""
+    data = Path(path).read_bytes()
     tar, blob = hashlib.sha256(data), hashlib.sha256()
     for start in range(0, len(data), 1 << 20):
         blob.update(deflate.gzip_compress(data[start : start + (1 << 20)], 6))
