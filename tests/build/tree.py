@@ -12,7 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 from layersmith.rootfs.entries import Directory, Entry, File, Meta, Slice, Symlink
-from layersmith.rootfs.layer import Put, overlay
+from layersmith.rootfs.layer import overlay, put
 from layersmith.rootfs.tree import Root, Tree
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def entries(literal: Literal) -> dict[str, Entry]:
 
 def tree(literal: Literal) -> Tree:
     listed = entries(literal)
-    return overlay([[Put(path, listed[path]) for path in sorted(listed)]])
+    return overlay([[put(path, listed[path]) for path in sorted(listed)]])
 
 
 def flat(shown: Tree) -> dict[str, Entry]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Special, Symlink
-from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout
+from layersmith.rootfs.layer import Change, HardLink, Opaque, Whiteout, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ few_entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Directory, st.sampled_from([Meta(0o755), Meta(0o700)]), st.just({})),
     st.builds(Symlink, st.just(Meta(0o777)), st.sampled_from(["a", "/b", "../l", "b/a"])),
 )
-puts = st.builds(Put, few_paths, few_entries)
+puts = st.builds(put, few_paths, few_entries)
 whiteouts = st.one_of(
     st.builds(Whiteout, few_paths), st.builds(Opaque, few_paths), st.just(Opaque(""))
 )

@@ -27,7 +27,7 @@ from layersmith.errors import LayerError, UnsafeLink
 from layersmith.rootfs.compression import decompress
 from layersmith.rootfs.compressor import Compressor
 from layersmith.rootfs.entries import Directory, Entry, File, Meta, Slice, Symlink
-from layersmith.rootfs.layer import Change, Opaque, Put, Whiteout, overlay
+from layersmith.rootfs.layer import Change, Opaque, Put, Whiteout, overlay, put
 from layersmith.rootfs.pack import pack
 from layersmith.rootfs.tree import EMPTY, MemoryContents, Tree, canonical
 
@@ -113,9 +113,9 @@ def test_overlay_with_no_changes_is_identity(root: Directory) -> None:
 @given(directories)
 def test_overlay_with_what_is_there_is_identity(root: Directory) -> None:
     tree = Tree(root)
-    entries = [Put(path, entry) for path, entry in sorted(listed(root).items())]
+    entries = [put(path, entry) for path, entry in sorted(listed(root).items())]
     assert overlay([entries], tree) == tree
-    assert overlay([[Put("", Directory(root.meta, {})), *entries]]) == tree
+    assert overlay([[put("", Directory(root.meta, {})), *entries]]) == tree
 
 
 @given(layers, layers, layers)
@@ -150,7 +150,7 @@ def test_a_layer_that_deletes_and_adds_leaves_the_new_one(
     lower: list[Change], path: str, content: bytes
 ) -> None:
     new = File(Meta(0o600), content)
-    first: list[Change] = [Whiteout(path), Put(path, new)]
+    first: list[Change] = [Whiteout(path), put(path, new)]
     for layer in (first, first[::-1]):
         shown = tree_of([lower, layer])
         assert shown is None or shown.lookup(path) == new

@@ -25,7 +25,7 @@ from layersmith.oci.documents import (
 from layersmith.oci.reference import Reference
 from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.rootfs.entries import Directory, File, Kind, Slice, Special, Symlink
-from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout
+from layersmith.rootfs.layer import Change, HardLink, Opaque, Whiteout, put
 from layersmith.stores.index import pack_index, unpack_index
 
 digests = st.one_of(
@@ -169,7 +169,7 @@ entries = st.one_of(
 )
 paths = st.one_of(few_paths, loose_text)
 all_changes: st.SearchStrategy[Change] = st.one_of(
-    st.builds(Put, paths, entries),
+    st.builds(put, paths, entries),
     st.builds(HardLink, paths, paths),
     st.builds(Whiteout, paths),
     st.builds(Opaque, paths),

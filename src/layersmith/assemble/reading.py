@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.assemble.inputs import Input
-from layersmith.errors import RecipeError, one_line
+from layersmith.errors import LayerError, RecipeError, one_line
 from layersmith.oci.image import Image
 from layersmith.rootfs.layer import overlay
 from layersmith.rootfs.tree import Root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from layersmith.oci.digest import Digest
     from layersmith.oci.image import Layer
+    from layersmith.rootfs.layer import Change
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
@@ -26,6 +28,7 @@ __all__ = ["LayerReader", "Wanted", "epoch_of"]
 
 _FRACTION = re.compile(r"\.\d+")
 _LATEST = 0o77777777777  # what a tar header holds: the year 2242
+_MAX_LAYERS: Final = 500  # OVL_MAX_STACK of Linux' overlayfs
 _EPOCH = re.compile(r"[0-9]{1,11}")
 
 # An image to read, where it comes from, and whether its blobs are kept to be pushed.
@@ -33,28 +36,50 @@ Wanted: TypeAlias = tuple[Input, Image, bool]
 
 
 class LayerReader:
-    """Reads layers side by side on a pool, whose size bounds the memory that they take."""
+    """Reads layers side by side on a pool, whose size bounds the memory that they take.
+
+    A layer that several images have is read once.
+    """
 
     def __init__(self, layers: LayerStore, pool: Executor) -> None:
         self._layers = layers
         self._pool = pool
+        self._lock = Lock()
+        self._reading: dict[tuple[Digest, Digest | None], Future[list[Change]]] = {}
 
     def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
-        """Return the file systems of images."""
+        """Return the file systems of images; raises :class:`LayerError` for too many layers."""
         tasks: dict[Digest, tuple[CachedSource, Layer, bool]] = {}
         # A layer of both is read once, and kept if one of them wants it kept.
         for input_, image, keep in sorted(wanted, key=lambda each: each[2]):
-            tasks |= {layer.diff_id: (input_.source, layer, keep) for layer in image.layers}
+            if len(image.layers) > _MAX_LAYERS:
+                raise LayerError(
+                    f"{input_.place} has {len(image.layers)} layers, and Linux stacks {_MAX_LAYERS}"
+                )
+            for layer in image.layers:
+                tasks[layer.diff_id] = input_.source, layer, keep
         # The largest first: the last layer to end decides how long all of them take.
-        largest = sorted(tasks.values(), key=lambda task: -task[1].descriptor.size)
-        futures = {
-            layer.diff_id: self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
-            for source, layer, keep in largest
-        }
+        for task in sorted(tasks.values(), key=lambda task: -task[1].descriptor.size):
+            self._read(*task)
         return [
-            Root(overlay([futures[layer.diff_id].result() for layer in image.layers]), self._layers)
-            for _, image, _ in wanted
-        ]
+            Root(overlay(self._read(input_.source, each, keep).result() for each in image.layers),
+                 self._layers)
+            for input_, image, keep in wanted
+        ]  # fmt: skip
+
+    def _read(self, source: CachedSource, layer: Layer, keep: bool) -> Future[list[Change]]:
+        """Return the reading of a layer, begun at most once.
+
+        Where the blob is kept it has to be this one; else any with the same diff_id will do.
+        """
+        key = layer.diff_id, layer.descriptor.digest if keep else None
+        with self._lock:
+            future = self._reading.get(key)
+            if future is None:
+                future = self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
+                self._reading[key] = future
+                self._reading.setdefault((layer.diff_id, None), future)
+            return future
 
 
 def epoch_of(images: Sequence[Image]) -> int:

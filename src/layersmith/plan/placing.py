@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layersmith.errors import RecipeError, UnsafePath
 from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
-from layersmith.rootfs.layer import Put, overlay
+from layersmith.rootfs.layer import overlay, put
 from layersmith.rootfs.tree import canonical
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Placing:
 
     def final(self) -> Tree:
         """Return the base with the layer on top: what a process will see."""
-        puts = [Put(path, self.entries[path]) for path in sorted(self.entries)]
+        puts = [put(path, self.entries[path]) for path in sorted(self.entries)]
         return overlay([puts], self.base.tree)
 
     def _add_parents(self, where: str) -> None:

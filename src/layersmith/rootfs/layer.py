@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from layersmith.oci.content import Readable
 
-__all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "read_layer"]
+__all__ = ["Change", "HardLink", "Opaque", "Put", "Whiteout", "overlay", "put", "read_layer"]
 
 _PREFIX: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _IMPLICIT: Final = Meta(0o755)
+_MAX_IMPLICIT: Final = 1 << 16  # directories that layers need and do not name
 _MAX_FOLLOWED: Final = 32 << 20  # bytes of the links that one layer's entries lead through
 # What overlayfs, on which runtimes unpack layers, takes for whiteouts and the like.
 _OVERLAY: Final = tuple(
@@ -37,10 +38,26 @@ _OVERLAY: Final = tuple(
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
-    """Place `entry` at `path`; a directory keeps the children that are there."""
+    """Place `entry` in `folder` as `name`; a directory keeps the children that are there.
 
-    path: str
+    Both are "" for the root. Half a million of them fit into memory because those of one
+    folder share its name, and trees share theirs.
+    """
+
+    folder: str
+    name: str
     entry: Entry
+
+    @property
+    def path(self) -> str:
+        """Where it is placed."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+
+def put(path: str, entry: Entry) -> Put:
+    """Return the change that places `entry` at `path`."""
+    folder, _, name = path.rpartition("/")
+    return Put(folder, name, entry)
 
 
 class HardLink(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +93,7 @@ def read_layer(
     """
     reader = TarReader(stream, allowance)
     metas: dict[Meta, Meta] = {}
+    folders: dict[str, str] = {}
     for entry in reader:
         folder, _, name = entry.path.rpartition("/")
         if _PREFIX in entry.path:
@@ -93,7 +111,8 @@ def read_layer(
             _check_overlay(entry)
         meta = Meta(entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs)
         meta = metas.setdefault(meta, meta)
-        yield Put(entry.path, _made(entry, meta, reader, diff_id))
+        made = _made(entry, meta, reader, diff_id)
+        yield Put(folders.setdefault(folder, folder), name, made)
 
 
 def _made(entry: TarEntry, meta: Meta, reader: TarReader, diff_id: str) -> Entry:
@@ -133,14 +152,14 @@ def _check_overlay(entry: TarEntry) -> None:
 def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:
     """Apply `layers`, lowest first, on top of `lower`.
 
-    Raises :class:`UnsafePath` where an entry's parent is a file,
+    Raises :class:`UnsafePath` where an entry's parent is a file, or too many are not named,
     :class:`UnsafeLink` for a hard link to nothing, and :class:`BadWhiteout` for a
     whiteout in a directory that is reached through a link.
     """
-    tree = lower
+    tree, implicit = lower, 0
     for changes in layers:
         listed = changes if isinstance(changes, (list, tuple)) else list(changes)
-        work = _Overlay(tree)
+        work = _Overlay(tree, implicit)
         # Whiteouts are rare: the other changes are applied from the list as it is.
         hidden = [c for c in listed if isinstance(c, (Whiteout, Opaque))]
         folders = {c.path for c in listed if _is_folder(c)} if hidden else set()
@@ -149,10 +168,10 @@ def overlay(layers: Iterable[Iterable[Change]], lower: Tree = EMPTY) -> Tree:
                 work.hide(whiteout)
         for change in listed:
             if isinstance(change, Put):
-                work.put(change.path, change.entry)
+                work.put(change.folder, change.name, change.entry)
             elif isinstance(change, HardLink):
                 work.link(change)
-        tree = work.tree()
+        tree, implicit = work.tree(), work.implicit
     return tree
 
 
@@ -182,11 +201,12 @@ def _stands(lower: Tree, change: Whiteout | Opaque, folders: AbstractSet[str]) -
 class _Overlay:
     """One layer's work on a tree: directories are copied when they first change."""
 
-    def __init__(self, lower: Tree) -> None:
+    def __init__(self, lower: Tree, implicit: int) -> None:
         self._root = Directory(lower.root.meta, dict(lower.root.children))
         self._owned: dict[int, Directory] = {id(self._root): self._root}
         self._known: dict[str, Directory] = {"": self._root}
         self._followed = 0
+        self.implicit = implicit
 
     def tree(self) -> Tree:
         return Tree(self._root)
@@ -203,13 +223,12 @@ class _Overlay:
             children.pop(name, None)
         self._known = {"": self._root}
 
-    def put(self, path: str, entry: Entry) -> None:
-        if not path:
+    def put(self, folder: str, name: str, entry: Entry) -> None:
+        if not name:
             assert isinstance(entry, Directory)
             self._root = self._own(Directory(entry.meta, self._root.children))
             self._known = {"": self._root}
             return
-        folder, _, name = path.rpartition("/")
         children = self._directory(folder).children
         old = children.get(name)
         if isinstance(entry, Directory):
@@ -218,7 +237,7 @@ class _Overlay:
             self._known = {"": self._root}
         children[name] = entry
         if isinstance(entry, Directory):
-            self._known[path] = entry
+            self._known[f"{folder}/{name}" if folder else name] = entry
 
     def link(self, change: HardLink) -> None:
         found = self._resolve(change.target, follow_last=False)
@@ -230,7 +249,7 @@ class _Overlay:
         if place is not None and f"{found.path}/".startswith(f"{place}/"):
             # What stands at its place is removed first, so the link would have no target.
             raise UnsafeLink(f"a hard link to {change.target!r}, itself", path=change.path)
-        self.put(change.path, found.entry)
+        self.put(folder, name, found.entry)
 
     def _below(self, old: Entry | None) -> dict[str, Entry]:
         """Return the children that a directory keeps; copied once, however often it is named."""
@@ -277,6 +296,9 @@ class _Overlay:
                 here, done = self._root, []
                 continue
             if child is None:
+                self.implicit += 1
+                if self.implicit > _MAX_IMPLICIT:
+                    raise UnsafePath("too many directories that no entry names", path=path[:300])
                 child = self._own(Directory(_IMPLICIT, {}))
             elif not isinstance(child, Directory):
                 raise UnsafePath(f"its parent {'/'.join(done)!r} is no directory", path=path)

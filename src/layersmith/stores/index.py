@@ -1,4 +1,8 @@
-"""The index of a layer: its changes, as a checked file (MessagePack)."""
+"""The index of a layer: its changes, as a checked file.
+
+It is the layer's size and then the changes in batches, each a MessagePack document behind its
+length: a layer may have hundreds of thousands, and only one batch is in memory twice.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Specia
 from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from layersmith.rootfs.entries import Entry
 
@@ -35,27 +39,63 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-_MAGIC: Final = b"layersmith index 1\n"
+_MAGIC: Final = b"layersmith index 2\n"
+_HEAD: Final = len(_MAGIC) + 32
+_NUMBER: Final = 8  # bytes of the size, and of each length
+_BATCH: Final = 4096
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(tuple[int, list[_Record]])
+_DECODER: Final = msgspec.msgpack.Decoder(list[_Record])
 
 
 def pack_index(size: int, changes: Sequence[Change]) -> bytes:
     """Return the index of a layer of `size` uncompressed bytes."""
-    body = _ENCODER.encode((size, [_record(change) for change in changes]))
+    body = bytearray(_number(size))
+    for start in range(0, len(changes), _BATCH):
+        batch = _ENCODER.encode([_record(change) for change in changes[start : start + _BATCH]])
+        body += _number(len(batch)) + batch
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 
 def unpack_index(data: bytes, diff_id: str) -> tuple[int, list[Change]] | None:
     """Return size and changes, or None for an index that is damaged or of old."""
-    head, body = data[: len(_MAGIC) + 32], data[len(_MAGIC) + 32 :]
-    if head != _MAGIC + hashlib.sha256(body).digest():
+    view = memoryview(data)
+    body = view[_HEAD:]
+    if view[:_HEAD] != _MAGIC + hashlib.sha256(body).digest():
         return None
     with suppress(msgspec.MsgspecError, ValueError):
-        size, records = _DECODER.decode(body)
-        metas: dict[Meta, Meta] = {}
-        return size, [_change(record, diff_id, metas) for record in records]
+        shared = _Shared(diff_id)
+        changes = [_change(one, shared) for batch in _batches(body) for one in batch]
+        return int.from_bytes(body[:_NUMBER], "big"), changes
     return None
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(_NUMBER, "big")
+
+
+def _batches(body: memoryview) -> Iterator[list[_Record]]:
+    at = _NUMBER
+    while at < len(body):
+        start = at + _NUMBER
+        at = start + int.from_bytes(body[at:start], "big")
+        yield _DECODER.decode(body[start:at])
+    if at != len(body):
+        raise ValueError("a batch is cut")
+
+
+class _Shared:
+    """What many changes of a layer have in common: the layer, their folders and metadata."""
+
+    def __init__(self, diff_id: str) -> None:
+        self.diff_id = diff_id
+        self._folders: dict[str, str] = {}
+        self._metas: dict[Meta, Meta] = {}
+
+    def folder(self, path: str) -> str:
+        return self._folders.setdefault(path, path)
+
+    def meta(self, meta: Meta) -> Meta:
+        return self._metas.setdefault(meta, meta)
 
 
 def _bytes(text: str) -> bytes:
@@ -91,7 +131,7 @@ def _put_record(path: bytes, entry: Entry) -> _Record:
     return _Record(entry.kind.value, path, *owner, b"", entry.major, entry.minor, xattrs=xattrs)
 
 
-def _change(record: _Record, diff_id: str, metas: dict[Meta, Meta]) -> Change:
+def _change(record: _Record, shared: _Shared) -> Change:
     kind, path = record.kind, _text(record.path)
     if kind == "w":
         return Whiteout(path)
@@ -99,15 +139,16 @@ def _change(record: _Record, diff_id: str, metas: dict[Meta, Meta]) -> Change:
         return Opaque(path)
     if kind == "1":
         return HardLink(path, _text(record.text))
-    return Put(path, _entry(record, diff_id, metas))
+    folder, _, name = path.rpartition("/")
+    return Put(shared.folder(folder), name, _entry(record, shared))
 
 
-def _entry(record: _Record, diff_id: str, metas: dict[Meta, Meta]) -> Entry:
+def _entry(record: _Record, shared: _Shared) -> Entry:
     xattrs = tuple((_text(name), value) for name, value in record.xattrs)
-    meta = Meta(record.mode, record.uid, record.gid, record.mtime, xattrs)
-    meta = metas.setdefault(meta, meta)
+    meta = shared.meta(Meta(record.mode, record.uid, record.gid, record.mtime, xattrs))
     if record.kind == "0":
-        return File(meta, Slice(diff_id, record.first, record.second, record.sha256))
+        content = Slice(shared.diff_id, record.first, record.second, record.sha256)
+        return File(meta, content)
     if record.kind == "5":
         return Directory(meta, {})
     if record.kind == "2":

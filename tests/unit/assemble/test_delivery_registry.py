@@ -105,13 +105,18 @@ def test_a_delivery_is_complete(fake: Fake, registries: Registries, freight: Loa
 
 
 def losing(fake: Fake, store: dict[str, dict[str, bytes]], times: int) -> Callable[[Reply], Reply]:
-    """Return an action that loses something just before it is needed."""
+    """Return an action that loses something just before it is needed.
+
+    As a collector of garbage would: never what a manifest that is there names.
+    """
     left = [times]
 
     def lose(reply: Reply) -> Reply:
-        if left[0]:
+        named = b"".join(raw for _, raw in list(fake.manifests.get(REPO, {}).values()))
+        loose = [digest for digest in store.get(REPO, {}) if digest.encode() not in named]
+        if left[0] and loose:
             left[0] -= 1
-            store.get(REPO, {}).popitem()
+            del store[REPO][loose[-1]]
         return reply
 
     return lose

@@ -115,6 +115,35 @@ def test_a_layer_of_both_is_fetched_once_and_kept(
     store.close()
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_layer_of_two_platforms_is_read_once(memory: Memory, cache: Cache, *, kept: bool) -> None:
+    both = loaded(memory, cache, Made((LOWER,)), Made((LOWER, UPPER), platform=ARM64))
+    images = [both.image(platform) for platform in (AMD64, ARM64)]
+    memory.log.clear()
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(2) as pool:
+        reader = LayerReader(store, pool)
+        roots = [reader.roots([(both, image, kept)])[0] for image in images]
+    entries = [root.tree.entry("f") for root in roots]
+    assert [described(root)["f"][2] for root in roots] == [b"lower", b"upper"]
+    assert entries[0] != entries[1]
+    assert len(memory.asked("open")) == 2
+    store.close()
+
+
+def test_an_image_of_more_layers_than_can_be_mounted_is_refused(
+    memory: Memory, cache: Cache
+) -> None:
+    many = loaded(memory, cache, Made((LOWER,) * 501))
+    store = LayerStore(cache, NoProgress())
+    with (
+        ThreadPoolExecutor(2) as pool,
+        pytest.raises(LayerError, match="501 layers, and Linux stacks 500"),
+    ):
+        LayerReader(store, pool).roots([(many, many.image(AMD64), False)])
+    store.close()
+
+
 def test_a_layer_that_is_there_twice_is_read(memory: Memory, cache: Cache) -> None:
     twice = loaded(memory, cache, Made((LOWER, UPPER, LOWER)))
     store = LayerStore(cache, NoProgress())

@@ -24,7 +24,7 @@ from tests.build.tree import described, flat, tree
 
 from layersmith.errors import UnsafeLink, UnsafePath
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Special, Symlink
-from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, overlay
+from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, overlay, put
 from layersmith.rootfs.tree import EMPTY
 
 USR_MERGED = archive(
@@ -47,11 +47,11 @@ def test_entries_become_changes() -> None:
     )
     where = Slice("layer", 1024, 7, hashlib.sha256(b"content").digest())
     assert changes(data) == [
-        Put("d", Directory(Meta(0o700), {})),
-        Put("d/f", File(Meta(0o644, 5, 5), where)),
-        Put("d/s", Symlink(Meta(0o777), "f")),
+        put("d", Directory(Meta(0o700), {})),
+        put("d/f", File(Meta(0o644, 5, 5), where)),
+        put("d/s", Symlink(Meta(0o777), "f")),
         HardLink("d/h", "d/f"),
-        Put("d/null", Special(Meta(0o600), Kind.CHAR, 1, 3)),
+        put("d/null", Special(Meta(0o600), Kind.CHAR, 1, 3)),
         Whiteout("d/gone"),
         Opaque("d"),
     ]
@@ -144,19 +144,19 @@ def test_a_lower_tree_is_never_changed() -> None:
     lower = tree({"d/a": b"1", "d/e/b": b"2", "l": "d"})
     before = flat(lower)
     layer: list[Change] = [
-        Put("d/e/b", File(Meta(0o600), b"3")),
+        put("d/e/b", File(Meta(0o600), b"3")),
         Whiteout("d/a"),
-        Put("l/new", File(Meta(0), b"")),
+        put("l/new", File(Meta(0), b"")),
     ]
     with pytest.raises(UnsafePath):
-        overlay([[*layer, Put("d/e/b/x", File(Meta(0), b""))]], lower)
+        overlay([[*layer, put("d/e/b/x", File(Meta(0), b""))]], lower)
     overlay([layer], lower)
     assert flat(lower) == before
 
 
 def test_layers_share_what_they_do_not_change() -> None:
     lower = tree({"a/x": b"", "b/x": b""})
-    upper = overlay([[Put("a/y", File(Meta(0o644), b""))]], lower)
+    upper = overlay([[put("a/y", File(Meta(0o644), b""))]], lower)
     assert upper.entry("b") is lower.entry("b")
     assert upper.entry("a") is not lower.entry("a")
 
@@ -191,7 +191,7 @@ def test_deep_paths_take_linear_time() -> None:
     layer = archive(
         *(
             long_name("/".join([*parts[:1000], str(n), *parts[1001:]])) + file("f")
-            for n in range(150)
+            for n in range(70)
         )
     )
     started = time.process_time()
@@ -212,6 +212,15 @@ def test_a_directory_named_again_leaves_the_lower_tree_as_it_was() -> None:
     assert sorted(upper.listing("d")) == ["x", "y"]
     assert sorted(lower.listing("d")) == ["x"]
     assert lower.entry("d") is not upper.entry("d")
+
+
+def test_directories_that_nothing_names_are_bounded() -> None:
+    """A name of 4 KiB is small, two thousand directories for each are not."""
+    deep = [long_name("/".join((str(n), *"d" * 1000))) + file("f") for n in range(66)]
+    for layers in ([archive(*deep)], [archive(one) for one in deep]):
+        assert stacked(*layers[:65]) if len(layers) > 1 else True
+        with pytest.raises(UnsafePath, match="too many directories that no entry names"):
+            stacked(*layers)
 
 
 LONG_WAY = [

@@ -10,18 +10,18 @@ from tests.build.hostile import CASES
 from tests.build.layers import changes
 
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Special, Symlink
-from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout
+from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, put
 from layersmith.stores.index import pack_index, unpack_index
 
 META = Meta(0o4755, 1000, 65532, -5, (("user.\udcff", b"\0\xff"), ("user.b", b"")))
 ALL: list[Change] = [
-    Put("", Directory(META, {})),
-    Put("d", Directory(META, {})),
-    Put("d/caf\udce9\n", File(META, Slice("diff", 512, 2**40, hashlib.sha256(b"").digest()))),
-    Put("d/l", Symlink(META, "../\udcff")),
-    Put("d/c", Special(META, Kind.CHAR, 1, 3)),
-    Put("d/b", Special(META, Kind.BLOCK, 8, 0)),
-    Put("d/p", Special(META, Kind.FIFO)),
+    put("", Directory(META, {})),
+    put("d", Directory(META, {})),
+    put("d/caf\udce9\n", File(META, Slice("diff", 512, 2**40, hashlib.sha256(b"").digest()))),
+    put("d/l", Symlink(META, "../\udcff")),
+    put("d/c", Special(META, Kind.CHAR, 1, 3)),
+    put("d/b", Special(META, Kind.BLOCK, 8, 0)),
+    put("d/p", Special(META, Kind.FIFO)),
     HardLink("d/h", "d/\udce9"),
     Whiteout("d/gone"),
     Opaque(""),
@@ -72,23 +72,42 @@ def test_every_damaged_byte_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    "batch",
     [
         b"",
         b"\xc1",
         msgspec.msgpack.encode(7),
-        msgspec.msgpack.encode((1, [["0"]])),
-        msgspec.msgpack.encode((1, [["?", b"path"]])),
-        msgspec.msgpack.encode((1, [[0, b"path"]])),
-        msgspec.msgpack.encode((1, [["0", b"path", "mode"]])),
+        msgspec.msgpack.encode([["0"]]),
+        msgspec.msgpack.encode([["?", b"path"]]),
+        msgspec.msgpack.encode([[0, b"path"]]),
+        msgspec.msgpack.encode([["0", b"path", "mode"]]),
     ],
 )
-def test_an_index_of_another_shape_is_none(body: bytes) -> None:
+def test_an_index_of_another_shape_is_none(batch: bytes) -> None:
+    body = bytes(8) + len(batch).to_bytes(8, "big") + batch
+    assert unpack_index(_index(body), "diff") is None
+
+
+@pytest.mark.parametrize("body", [bytes(8) + b"x", bytes(15) + b"\x01", bytes(15) + b"\x02\x90"])
+def test_a_batch_that_is_cut_is_none(body: bytes) -> None:
+    assert unpack_index(_index(bytes(8)), "diff") == (0, [])
+    assert unpack_index(_index(body), "diff") is None
+
+
+def _index(body: bytes) -> bytes:
     magic = pack_index(0, []).partition(b"\n")[0] + b"\n"
-    assert unpack_index(magic + hashlib.sha256(body).digest() + body, "diff") is None
+    return magic + hashlib.sha256(body).digest() + body
+
+
+def test_many_changes_come_back_in_their_order() -> None:
+    many: list[Change] = [put(f"d/{n}", Symlink(META, str(n))) for n in range(10_000)]
+    unpacked = unpack_index(pack_index(1, many), "diff")
+    assert unpacked == (1, many)
+    folders = {id(change.folder) for change in unpacked[1] if isinstance(change, Put)}
+    assert len(folders) == 1
 
 
 def test_an_index_of_another_version_is_none() -> None:
     good = pack_index(0, [])
-    assert good.startswith(b"layersmith index 1\n")
-    assert unpack_index(good.replace(b"index 1", b"index 0"), "diff") is None
+    assert good.startswith(b"layersmith index 2\n")
+    assert unpack_index(good.replace(b"index 2", b"index 1"), "diff") is None
