@@ -26,6 +26,7 @@ from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_LAYER
 from layersmith.rootfs.compression import PieceReader
 from layersmith.rootfs.layer import overlay, read_layer
+from layersmith.rootfs.tar import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def _index(count: int) -> float:
                 return
             yield piece
 
-    changes = list(read_layer(PieceReader(pieces()), Digest.of(b"")))
+    changes = list(read_layer(PieceReader(pieces()), Digest.of(b""), Allowance(1 << 30)))
     overlay([changes])
     return time.process_time() - start - spent_on_making
 

@@ -32,9 +32,9 @@ BLOCK: Final = 512
 _PIECE: Final = 1 << 20
 _ZERO: Final = bytes(BLOCK)
 _MAX_EXTENDED: Final = 128 << 20
-_MAX_KEPT: Final = 128 << 20
+_MAX_KEPT: Final = 200 << 20  # half a million entries
 # What is kept of an entry takes so much memory, besides its names and attributes.
-_ENTRY: Final = 300
+_ENTRY: Final = 320
 _ATTRIBUTE: Final = 150
 
 
