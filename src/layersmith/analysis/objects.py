@@ -64,8 +64,12 @@ class Objects:
         self.grown = False
 
     def dump(self) -> bytes:
-        """Return what was learnt, for another run."""
-        return msgspec.msgpack.encode(_Kept(self._known, self._facts))
+        """Return what was learnt, for another run.
+
+        An object with strings that are not UTF-8 is left out, and read again there.
+        """
+        known = {key: of for key, of in self._known.items() if _is_text(of)}
+        return msgspec.msgpack.encode(_Kept(known, self._facts))
 
     def fact(self, kind: str, root: Root, path: str, find: Callable[[bytes], str]) -> str:
         """Return what `find` makes of the bytes of the file at `path`; empty without one."""
@@ -104,6 +108,14 @@ class Objects:
             self._known[key] = known
             self.grown = True
         return known
+
+
+def _is_text(known: ElfFile | str) -> bool:
+    try:
+        msgspec.msgpack.encode(known)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _key(file: File) -> bytes:

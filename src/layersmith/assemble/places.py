@@ -76,7 +76,11 @@ class Place:
     @property
     def name(self) -> str:
         """The place without a tag or digest."""
-        return self.reference.name if self.reference else f"{self.kind}:{self.path}"
+        if self.reference is not None:
+            return self.reference.name
+        assert self.path is not None
+        # A directory called x:y is not the tag y in x.
+        return f"{self.kind}:{self.path}{'/' if ':' in self.path.name else ''}"
 
     @property
     def holds_one(self) -> bool:
@@ -87,7 +91,7 @@ class Place:
         """Return the place in full."""
         if self.reference is not None:
             return str(self.reference)
-        name = self.named(self.tag) if self.tag else f"{self.kind}:{self.path}"
+        name = self.named(self.tag) if self.tag else self.name
         return f"{name}@{self.digest}" if self.digest else name
 
     def source(self, registries: Registries) -> Repository:

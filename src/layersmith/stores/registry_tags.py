@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from layersmith.oci.digest import Digest
     from layersmith.stores.registry_repository import RegistryRepository
 
-__all__ = ["RegistryListing"]
+__all__ = ["RegistryListing", "next_page"]
 
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
@@ -106,17 +106,7 @@ class RegistryListing:
                 what=what,
             )
             yield response
-            url = self._next(url, response.headers.get("Link", ""), what)
-
-    def _next(self, url: str, link: str, what: str) -> str:
-        match = _NEXT.match(link)
-        if match is None:
-            return ""
-        ours = self._client.origin
-        following = follow(url, match[1], ours, f"{what}: the next page")
-        if Origin.of(following) != ours:
-            raise RegistryError(f"{what}: the next page is said to be at another registry")
-        return following
+            url = next_page(url, response.headers.get("Link", ""), self._client.origin, what)
 
     def _json(self, response: requests.Response, what: str) -> dict[str, Any]:
         limit = self._client.limits.document
@@ -133,3 +123,17 @@ class RegistryListing:
         if not isinstance(json, dict):
             raise DocumentError(f"{what}: not a list")
         return json
+
+
+def next_page(url: str, link: str, ours: Origin, what: str) -> str:
+    """Return the page behind the one at `url` that a Link header names (RFC 8288), or nothing.
+
+    Raises :class:`RegistryError` for one that is not at `ours`, the registry's own origin.
+    """
+    match = _NEXT.match(link)
+    if match is None:
+        return ""
+    following = follow(url, match[1], ours, f"{what}: the next page")
+    if Origin.of(following) != ours:
+        raise RegistryError(f"{what}: the next page is said to be at another registry")
+    return following

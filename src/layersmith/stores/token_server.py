@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from layersmith.stores.retries import Patience
     from layersmith.stores.transport import Transport
 
-__all__ = ["Token", "fetch_token"]
+__all__ = ["Token", "fetch_token", "read_token"]
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _USUAL_LIFE: Final = 60
@@ -78,6 +78,11 @@ def fetch_token(
             body = read_whole(response, limit)
         except (HTTPError, OSError) as error:
             raise wire_error(error, service.realm) from None
+    return read_token(body, what, limit)
+
+
+def read_token(body: bytes, what: str, limit: int) -> Token:
+    """Read a token server's answer; raises :class:`RegistryError` for one that is none."""
     try:
         return _parsed(decode(body, what, limit=limit), what)
     except DocumentError as error:

@@ -459,3 +459,12 @@ def test_many_programs_in_a_long_chain_end() -> None:
     result = close(builder, world({}), *files)
     assert paths(result) == [f"opt/lib{count}.so"]
     assert time.perf_counter() - start < 5
+
+
+def test_what_is_kept_of_objects_is_text() -> None:
+    here = root({"usr/lib/a": elf(soname="a"), "usr/lib/b": elf(soname="\udcff")})
+    objects = Objects()
+    opened = [objects.open(here, f"usr/lib/{name}") for name in "ab"]
+    again = Objects(objects.dump())
+    assert [again.open(here, f"usr/lib/{name}") for name in "ab"] == opened
+    assert again.grown  # b was read anew

@@ -26,6 +26,8 @@ DIGEST = Digest.of(b"x")
         ("oci:dir", "oci:dir", "latest"),
         ("oci:/a/b:t", "oci:/a/b:t", "t"),
         ("oci:a:b/c", "oci:a:b/c", "latest"),
+        ("oci:a:b/", "oci:a:b/", "latest"),
+        ("oci:a:b/:t", "oci:a:b:t", "t"),
         (f"oci:dir:t@{DIGEST}", f"oci:dir:t@{DIGEST}", DIGEST),
         ("oci-archive:a.tar", "oci-archive:a.tar", "latest"),
         ("oci-archive:d/a.tar:t", "oci-archive:d/a.tar:t", "t"),
