@@ -39,10 +39,14 @@ class Site:
         inputs = 'base = "oci:base:t"\nbuilder = "oci:builder:t"\nplatforms = ["linux/amd64"]\n'
         (self.folder / "layersmith.toml").write_text(f'target = "{TARGET}"\n{inputs}{text}')
 
-    def move(self, text: bytes = b"moved", version: str = "3.13.5", **about: Any) -> None:
-        """Let the builder's tag stand for another image."""
+    def move(
+        self, text: bytes = b"moved", version: str = "3.13.5", *layers: bytes, **about: Any
+    ) -> None:
+        """Let the builder's tag stand for another image, with more `layers` on top."""
         layout = Layout(self.folder / "builder")
-        made = Made(builder_layers(text), runtime={"Env": [f"PYTHON_VERSION={version}"]})
+        made = Made(
+            [*builder_layers(text), *layers], runtime={"Env": [f"PYTHON_VERSION={version}"]}
+        )
         children = [for_platform(made.put(layout), AMD64, **about)]
         top = put_index(layout, children)
         layout.tag("t", top)

@@ -16,8 +16,11 @@ from layersmith.oci.image import load_at, select
 from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
 from layersmith.recipe.shape import shape, shape_digest
 from layersmith.recipe.target import Target
+from layersmith.rootfs.entries import as_utf8
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from layersmith.assemble.inputs import Input
     from layersmith.assemble.pipeline import Planned
     from layersmith.assemble.workshop import Workshop
@@ -98,12 +101,18 @@ def _input(input_: Input) -> LockedInput:
 
 def _platform(planned: Plan) -> LockedPlatform:
     inputs = planned.inputs
-    ours = {package.name: package.version for package in planned.owners.values()}
+    below = ((name, package.version) for name, (package, _) in records(inputs.base_root).items())
+    ours = ((package.name, package.version) for package in planned.owners.values())
+    libraries = ((lib.reasons[0].soname, f"/{lib.path}") for lib in planned.closure.shipped)
     return LockedPlatform(
         base=inputs.base.manifest.descriptor.digest,
         builder=inputs.builder.manifest.descriptor.digest,
         epoch=planned.epoch,
-        base_packages={name: p.version for name, (p, _) in records(inputs.base_root).items()},
-        builder_packages=ours,
-        libraries={lib.reasons[0].soname: f"/{lib.path}" for lib in planned.closure.shipped},
+        base_packages=_written(below),
+        builder_packages=_written(ours),
+        libraries=_written(libraries),
     )
+
+
+def _written(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {as_utf8(name): as_utf8(value) for name, value in pairs}

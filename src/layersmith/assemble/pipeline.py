@@ -17,6 +17,7 @@ from layersmith.oci.image import NewLayer, Settings, derive, make_index
 from layersmith.plan.plan import Plan, Platformed, make_plan
 from layersmith.plan.selection import check_matched
 from layersmith.plan.soundness import check_target
+from layersmith.rootfs.entries import as_utf8
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
@@ -219,7 +220,10 @@ class _Job:
 
 def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:
     """Return what the plan leaves missing, and what it leaves out, in short."""
-    unresolved = (Unresolved(item.soname, item.wanted_by) for item in plan.unresolved)
+    unresolved = (
+        Unresolved(as_utf8(item.soname), tuple(map(as_utf8, item.wanted_by)))
+        for item in plan.unresolved
+    )
     left_out = (LeftOut(item.name, item.why, len(item.paths), item.size) for item in plan.left_out)
     return tuple(unresolved), tuple(left_out)
 

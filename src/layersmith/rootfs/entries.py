@@ -11,7 +11,12 @@ from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["Directory", "Entry", "File", "Kind", "Meta", "Slice", "Special", "Symlink"]
+__all__ = ["Directory", "Entry", "File", "Kind", "Meta", "Slice", "Special", "Symlink", "as_utf8"]
+
+
+def as_utf8(name: str) -> str:
+    r"""Return a name as a document can have it: bytes that are not UTF-8 as ``\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):

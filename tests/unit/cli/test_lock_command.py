@@ -6,7 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.build.elf import elf
 from tests.build.site import FILE, Site
+from tests.build.tar import archive, file
+from tests.build.world import X86
 from typer.testing import CliRunner
 
 from layersmith.cli import locks
@@ -34,6 +37,25 @@ def test_a_lock_holds_when_upstream_moves(site: Site) -> None:
     assert site.assemble(*FILE, "--locked") == first
     assert site.assemble("--locked") == first
     assert site.assemble("--lock", "layersmith.lock") == first
+
+
+def test_names_that_are_not_utf8_can_be_locked(site: Site) -> None:
+    """A file system has them, documents do not."""
+    module = "usr/local/lib/python3.13/lib-dynload/_y.so"
+    odd = archive(
+        file(f"{X86.folder}/libodd\udcff.so", elf(soname="libodd\udcff.so"), mode=0o755),
+        file(module, elf(needed=["libodd\udcff.so", "libnone\udcfe.so"]), mode=0o755),
+    )
+    site.move(b"moved", "3.13.5", odd)
+    site.recipe('allow-unresolved = ["libnone*"]')
+    site.run("lock", *FILE)
+    libraries = site.lock["platforms"]["linux/amd64"]["libraries"]
+    assert libraries["libodd\\xff.so"] == f"/{X86.folder}/libodd\\xff.so"
+    made = json.loads(site.run("assemble", *FILE, "--locked", "--json"))
+    assert made["platforms"][0]["unresolved"] == [
+        {"soname": "libnone\\xfe.so", "wanted_by": [f"/{module}"]}
+    ]
+    assert json.loads(site.run("assemble", *FILE, "--locked", "--json"))["digest"] == made["digest"]
 
 
 def test_the_lock_decides_the_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
