@@ -12,6 +12,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import LayerError
+from layersmith.rootfs.gzipheader import with_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,6 +107,7 @@ def _gunzip(stream: Readable) -> Iterator[bytes]:
     if not data:
         raise LayerError("an empty gzip stream")
     while data:
+        data = with_header(data, stream)
         member = isal_zlib.decompressobj(wbits=31)
         try:
             while not member.eof:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.build.corpus import CASES, FRAMES, Case, Frame
 from tests.build.layers import LayerContents, stacked
+from tests.build.streams import Dribble
 from tests.build.tar import archive, directory, long_name
 from tests.build.tree import described, tree
 
@@ -19,6 +20,8 @@ from layersmith.rootfs.tree import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from layersmith.oci.content import Readable
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -53,6 +56,19 @@ def test_framing_is_read_the_one_right_way_or_not_at_all(frame: Frame) -> None:
             inflated(frame)
         return
     assert inflated(frame) == frame.tar
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.name)
+@pytest.mark.parametrize("size", [1, 3])
+def test_framing_is_the_same_however_the_network_cuts_it(frame: Frame, size: int) -> None:
+    def read(stream: Readable) -> bytes | None:
+        try:
+            return b"".join(decompress(stream, frame.compression, len(frame.blob)))
+        except LayerError:
+            return None
+
+    blob = frame.blob[:8192]
+    assert read(Dribble(blob, size)) == read(io.BytesIO(blob))
 
 
 def test_directories_may_be_as_deep_as_a_path_is_long() -> None:
