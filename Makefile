@@ -31,6 +31,9 @@ reliability: setup fixtures ## the scoreboard, as far as CI goes (make reliabili
 faults: setup fixtures ## every fault at every request, every kill, every disk error: an hour or more
 	@$(PY) -m tests.reliability --full R1 R2 R3
 
+fuzz: setup ## the parsers under atheris (make fuzz SECONDS=600 ARGS="tar elf")
+	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
 reproducible: setup fixtures ## two hundred builds in ever other circumstances, arm64 too: hours
 	@$(PY) -m tests.reliability --full R17
 
@@ -45,18 +48,18 @@ bench: setup fixtures ## figures and ratios: ours, the floor, the peers that are
 
 requirements: ## pin requirements/*.txt again from the .in files
 	@test -x $(UV) || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv; }
-	cd requirements && for name in runtime dev; do \
+	cd requirements && for name in runtime dev fuzz; do \
 	    ../$(UV) pip compile -q --no-config --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --upgrade -o $$name.txt $$name.in $$(test $$name = runtime || echo -c runtime.txt) || exit 1; \
 	done
 
 clean: ## remove what was made (downloads in .cache and .tools stay: make distclean)
-	rm -rf build dist .venv .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf build dist .venv .venv-fuzz .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache
 	find src tests fixtures scripts -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove the downloads as well
 	rm -rf .cache .tools
 
-.PHONY: help setup demo fixtures test soak reliability faults reproducible lint bench requirements clean distclean
+.PHONY: help setup demo fixtures test soak reliability faults fuzz reproducible lint bench requirements clean distclean

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make .venv: hashed requirements and the project itself. Needs only python3 and apt, no root.
 
-A second run with unchanged requirements does nothing and takes no time.
+A second run with unchanged requirements does nothing and takes no time. ``setup.py fuzz``
+makes .venv-fuzz of requirements/fuzz.txt instead.
 Standard library only, and no syntax newer than the check of the version below.
 """
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROJECT = Path(__file__).resolve().parent.parent
-VENV = PROJECT / ".venv"
+KIND = "fuzz" if sys.argv[1:] == ["fuzz"] else "dev"
+VENV = PROJECT / (".venv" if KIND == "dev" else ".venv-fuzz")
 PYTHON = VENV / "bin" / "python"
-REQUIREMENTS = PROJECT / "requirements" / "dev.txt"
+REQUIREMENTS = PROJECT / "requirements" / f"{KIND}.txt"
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OLDEST = (3, 11)
 
