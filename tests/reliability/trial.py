@@ -1,7 +1,9 @@
 """Trials of hostile input in one process: what escapes, how long each takes, how large we get.
 
 Time is processor time, in seconds of a machine that has nothing else to do: where many
-share a processor a fixed piece of work shows by how much it is slower just then. A trial
+share a processor a fixed piece of work shows by how much it is slower just then. On the
+machine of the figures (Python 3.11, best of three) it took 0.0067 to 0.0083 s while eight
+processes shared two processors, and 0.0068 s was the least of 450. A trial
 that takes too long is interrupted, and so found out even if it would never end; it has a
 second chance, because a moment may be bad.
 """
@@ -20,7 +22,8 @@ from types import FrameType
 from layersmith.errors import LayersmithError
 
 _YARDSTICK = 20_000  # names to make and sort, and the seconds that takes on an idle machine
-_IDLE = 0.018
+_IDLE = 0.0068
+_TRIES = 3  # the first of a process pays for its memory
 _MOMENT = 2.0
 
 
@@ -103,13 +106,18 @@ def slowness() -> float:
     now = time.monotonic()
     if now - _known_slowness[0] > _MOMENT:
         gc.disable()
-        started = time.process_time()
-        numbers = {f"lib{n}.so": (n, str(n)) for n in range(_YARDSTICK)}
-        sorted(numbers, key=lambda name: numbers[name][1])
-        spent = time.process_time() - started
+        spent = min(_measured() for _ in range(_TRIES))
         gc.enable()
         _known_slowness = now, max(1.0, spent / _IDLE)
     return _known_slowness[1]
+
+
+def _measured() -> float:
+    """Return the seconds that the fixed piece of work takes now."""
+    started = time.process_time()
+    numbers = {f"lib{n}.so": (n, str(n)) for n in range(_YARDSTICK)}
+    sorted(numbers, key=lambda name: numbers[name][1])
+    return time.process_time() - started
 
 
 def peak_mib() -> float:
