@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from layersmith.rootfs.tree import Root, Tree
 
-__all__ = ["RECORDS", "Package", "copyright_of", "owners", "records"]
+__all__ = ["RECORDS", "Package", "copyright_of", "installed", "owners", "records", "sums"]
 
 RECORDS: Final = "var/lib/dpkg/status.d"
 _STATUS: Final = "var/lib/dpkg/status"
@@ -33,6 +33,7 @@ _MAX_PACKAGES: Final = 100_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*", re.ASCII)
 _SOURCE = re.compile(r"([a-z0-9][a-z0-9+.-]+)(?: \(([0-9][0-9A-Za-z.+:~-]*)\))?", re.ASCII)
+_SUM = re.compile(r"([0-9A-Fa-f]{32})  (?:\./|/)?(.+)", re.ASCII | re.DOTALL)
 _FIELD = re.compile(r"([!-,.-9;-~][!-9;-~]*):[ \t]*(.*)")
 # What dpkg adds to a package's own control paragraph.
 _OF_DPKG: Final = frozenset({"status", "conffiles", "config-version", "triggers-pending"})
@@ -57,7 +58,7 @@ def owners(root: Root, paths: Iterable[str]) -> dict[str, Package]:
     Raises :class:`LayerError` for records that cannot be read.
     """
     wanted = set(paths)
-    packages = {f"{p.name}:{p.architecture}": p for p in _installed(root)}
+    packages = {f"{p.name}:{p.architecture}": p for p in installed(root)}
     lists = root.tree.listing(_INFO)
     diverted = _diverted(root)
     where = _Folders(root.tree)
@@ -74,6 +75,15 @@ def owners(root: Root, paths: Iterable[str]) -> dict[str, Package]:
             if path.rpartition("/")[2] in last and (real := where.canonical(path)) in wanted:
                 found.setdefault(real, package)
     return found
+
+
+def installed(root: Root) -> Iterator[Package]:
+    """Yield the packages of a system with dpkg, as ``/var/lib/dpkg/status`` has them.
+
+    Raises :class:`LayerError` for what cannot be read.
+    """
+    if isinstance(root.tree.lookup(_STATUS), File):
+        yield from _packages(_read(root, _STATUS), _STATUS)
 
 
 def records(root: Root) -> dict[str, tuple[Package, bytes]]:
@@ -96,15 +106,19 @@ def records(root: Root) -> dict[str, tuple[Package, bytes]]:
     return found
 
 
+def sums(tree: Tree, md5sums: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the canonical path and the MD5 of every file that a record lists (deb-md5sums(5))."""
+    where = _Folders(tree)
+    for line in md5sums.decode("utf-8", "surrogateescape").splitlines():
+        match = _SUM.fullmatch(line)
+        if match is not None:
+            yield where.canonical(match[2]), match[1].lower()
+
+
 def copyright_of(tree: Tree, package: Package) -> list[str]:
     """Return the canonical path of a package's copyright file, behind the links to it."""
     found = tree.resolve(f"usr/share/doc/{package.name}/copyright")
     return [*found.links, found.path] if found and isinstance(found.entry, File) else []
-
-
-def _installed(root: Root) -> Iterator[Package]:
-    if isinstance(root.tree.lookup(_STATUS), File):
-        yield from _packages(_read(root, _STATUS), _STATUS)
 
 
 def _packages(raw: bytes, place: str) -> Iterator[Package]:

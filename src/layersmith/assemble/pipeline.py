@@ -190,6 +190,7 @@ class _Job:
                 shop.cache,
                 shop.crew,
                 task,
+                plan.removed,
             ),
         )
 

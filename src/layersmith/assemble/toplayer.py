@@ -15,7 +15,7 @@ from layersmith.rootfs.pack import pack
 from layersmith.rootfs.tar import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from layersmith.oci.content import Progress
     from layersmith.rootfs.compressor import Compressor
@@ -39,15 +39,19 @@ def make_layer(
     cache: Cache,
     progress: Progress,
     task: str,
+    removed: Collection[str] = (),
 ) -> TopLayer:
-    """Return the layer of `entries`, from the cache if it was made before."""
-    key = _key(entries, mtime, compressor)
+    """Return the layer of `entries`, from the cache if it was made before.
+
+    It takes away what the layers below have at the paths `removed`.
+    """
+    key = _key(entries, mtime, compressor, removed)
     kept = cache.recall(key)
     if kept is not None:
         known = _DECODER.decode(kept)
         if cache.hold(known.layer.descriptor):
             return known
-    made = _make(entries, contents, mtime, compressor, cache, progress, task)
+    made = _make(entries, contents, mtime, compressor, cache, progress, task, removed)
     cache.remember(key, encode(made))
     return made
 
@@ -60,12 +64,13 @@ def _make(
     cache: Cache,
     progress: Progress,
     task: str,
+    removed: Collection[str],
 ) -> TopLayer:
     total = sum(_padded(entry) for entry in entries.values())
     tar, blob = _Counter(), _Counter()
 
     def packed() -> Iterator[bytes]:
-        for chunk in tar.through(pack(entries, contents, mtime)):
+        for chunk in tar.through(pack(entries, contents, mtime, removed)):
             progress.advance(task, len(chunk), total)
             yield chunk
 
@@ -99,7 +104,9 @@ class _Counter:
         return Digest.of_hasher(self._hasher)
 
 
-def _key(entries: Mapping[str, Entry], mtime: int, compressor: Compressor) -> str:
+def _key(
+    entries: Mapping[str, Entry], mtime: int, compressor: Compressor, removed: Collection[str]
+) -> str:
     """Name everything that the layer's bytes depend on."""
     hasher = hashlib.sha256(f"{_FORMAT}\n{compressor.identity}\n{mtime}\n".encode())
     for path in sorted(entries):
@@ -107,6 +114,8 @@ def _key(entries: Mapping[str, Entry], mtime: int, compressor: Compressor) -> st
         # Two files with one slice become hard links, so the slice is part of the key.
         about = repr((path, type(entry).__name__, entry.meta, _content(entry)))
         hasher.update(about.encode("utf-8", "surrogateescape") + b"\n")
+    for path in sorted(removed):
+        hasher.update(repr(("removed", path)).encode("utf-8", "surrogateescape") + b"\n")
     return f"layer {hasher.hexdigest()}"
 
 

@@ -115,6 +115,15 @@ AllowUnresolved = Annotated[
         metavar="SONAME",
     ),
 ]
+ReplacePackage = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A Debian package that the base has in another version: take the builder's, whole; "
+        "repeatable.",
+        rich_help_panel=_INPUTS,
+        metavar="NAME",
+    ),
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -148,6 +157,7 @@ def _wished(
     include: Include = None,
     exclude: Exclude = None,
     allow_unresolved: AllowUnresolved = None,
+    replace_package: ReplacePackage = None,
     user: UserOption = "",
     env: Env = None,
     label: Label = None,
@@ -172,6 +182,7 @@ def _wished(
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         allow_unresolved=tuple(allow_unresolved or ()),
+        replace_package=tuple(replace_package or ()),
         user=user,
         env=pairs(env, "--env"),
         labels=pairs(label, "--label"),

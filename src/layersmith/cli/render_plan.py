@@ -44,6 +44,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
                 "size": _size(plan, path),
                 "reason": reason,
                 "package": _package(plan, path),
+                "owner": _owner(plan, path),
             }
             for path, reason in sorted(plan.reasons.items())
         ],
@@ -65,6 +66,10 @@ def _plan(plan: Plan) -> dict[str, Any]:
             }
             for item in plan.closure.provided
         ],
+        "unowned": [
+            {"path": f"/{path}", "reason": reason} for path, reason in plan.unowned.items()
+        ],
+        "removed": [f"/{path}" for path in sorted(plan.removed)],
         "same_in_base": [f"/{path}" for path in plan.provided],
         **decisions_json(*undone(plan)),
     }
@@ -73,6 +78,11 @@ def _plan(plan: Plan) -> dict[str, Any]:
 def _package(plan: Plan, path: str) -> str | None:
     package = plan.owners.get(path)
     return f"{package.name} {package.version}" if package else None
+
+
+def _owner(plan: Plan, path: str) -> dict[str, str] | None:
+    owner = plan.owned.get(path)
+    return owner._asdict() if owner else None
 
 
 def _size(plan: Plan, path: str) -> int:
@@ -114,6 +124,14 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     for package in sorted(packages.values(), key=lambda package: package.name):
         files = sum(owner.name == package.name for owner in plan.owners.values())
         yield f"    {package.name:<22} {package.version:<22} {files:>3} files"
+    yield "  files by owner"
+    for owner, count in sorted(Counter(plan.owned.values()).items()):
+        if owner.kind != "debian":
+            yield f"    {owner.name:<22} {owner.version:<22} {count:>3} files"
+    for path, reason in plan.unowned.items():
+        yield f"    nobody's: /{path}: {reason}"
+    for path in sorted(plan.removed):
+        yield f"    taken away from the base: /{path}"
     yield "  libraries that the base has"
     for item in plan.closure.provided:
         yield f"    {item.soname:<22} /{item.path}  for {_few(item.wanted_by)}"

@@ -2,8 +2,8 @@
 
 Each package of the builder of which a file is shipped gets its control paragraph and the
 md5sums of just these files, where distroless has them and scanners look, and brings its
-copyright file. A package that the base has too must be the same version: its record then
-covers the base's files and ours.
+copyright file. A package that the base has too must be the same version, or be replaced
+whole: its record then covers the base's files and ours.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def _write(placing: Placing, owned: Mapping[str, Package]) -> None:
             raise RecipeError(
                 f"the base has {name} {before.version} ({before.architecture}), "
                 f"the builder {package.version} ({package.architecture})",
-                hint="take base and builder of one date, so that one set of packages is in both",
+                hint="take base and builder of one date, so that one set of packages is in both, "
+                f"or replace the base's whole: --replace-package {name}",
             )
         paths = sorted(path for path, owner in owned.items() if owner.name == name)
         lines = [*sums.splitlines(keepends=True), *_md5sums(placing, paths)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from layersmith.errors import RecipeError, UnsafePath
 from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
-from layersmith.rootfs.layer import overlay, put
+from layersmith.rootfs.layer import Whiteout, overlay, put
 from layersmith.rootfs.tree import canonical
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Placing:
 
     `entries` are canonical paths of the base's tree, so no entry is written through a
     symbolic link; `reasons` says of each file why it is there, and `origins` where in the
-    builder it comes from, if it does.
+    builder it comes from, if it does. `removed` are paths of the base that the layer takes away.
     """
 
     base: Root
@@ -33,6 +33,7 @@ class Placing:
     origins: dict[str, str] = field(default_factory=dict)
     provided: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
 
     def take(self, path: str, reason: str) -> None:
@@ -48,7 +49,8 @@ class Placing:
         where = self.place(path)
         there = self.base.tree.entry(where)
         if there is not None and _same(there, entry, where):
-            self.provided.append(where)
+            if where not in self.entries:
+                self.provided.append(where)
             return
         if there is not None:
             raise RecipeError(
@@ -67,6 +69,16 @@ class Placing:
         self._add_parents(where)
         self.entries[where] = entry
         self.reasons[where] = reason
+        self.removed.discard(where)
+
+    def remove(self, path: str) -> None:
+        """Take away what the base has at a canonical path that is no directory."""
+        self._add_parents(path)
+        self.removed.add(path)
+
+    def over(self, base: Root) -> Placing:
+        """Return the same layer over a base that is as if it were part of it already."""
+        return replace(self, base=base, _taken=set())
 
     def keep_directory(self, path: str, reason: str) -> None:
         """Add a directory of the builder although nothing may be in it."""
@@ -109,7 +121,7 @@ class Placing:
     def final(self) -> Tree:
         """Return the base with the layer on top: what a process will see."""
         puts = [put(path, self.entries[path]) for path in sorted(self.entries)]
-        return overlay([puts], self.base.tree)
+        return overlay([[*map(Whiteout, sorted(self.removed)), *puts]], self.base.tree)
 
     def _add_parents(self, where: str) -> None:
         parts = where.split("/")[:-1]

@@ -15,8 +15,9 @@ from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.ldcache import write_cache
 from layersmith.analysis.ldconf import conf_for
 from layersmith.errors import ClosureError, RecipeError
+from layersmith.plan.ownership import Owner, owners_of, unowned
 from layersmith.plan.packages import record_packages
-from layersmith.plan.placing import Placing
+from layersmith.plan.replacing import replace_packages
 from layersmith.plan.runtime import EXPECTED_UNRESOLVED, runtime_data
 from layersmith.plan.selection import LeftOut, Selection, select_files
 from layersmith.plan.soundness import check_image, check_start
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from layersmith.analysis.dpkg import Package
     from layersmith.analysis.objects import Objects
     from layersmith.oci.image import Image
+    from layersmith.plan.placing import Placing
     from layersmith.plan.users import PlannedUser
     from layersmith.recipe.recipe import Recipe
     from layersmith.rootfs.entries import Entry
@@ -69,6 +71,9 @@ class Plan:
     user: PlannedUser
     unmatched: frozenset[str]
     owners: Mapping[str, Package]
+    owned: Mapping[str, Owner]
+    unowned: Mapping[str, str]
+    removed: frozenset[str]
 
     @property
     def size(self) -> int:
@@ -82,8 +87,10 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     Raises :class:`ClosureError` with every need that cannot be met, and
     :class:`RecipeError` for wishes that cannot be fulfilled.
     """
-    builder, base = inputs.builder_root, inputs.base_root
+    builder = inputs.builder_root
     python = python_version(inputs)
+    placing = replace_packages(inputs.base_root, builder, recipe.replace_package)
+    base = placing.base
     selection = select_files(builder.tree, recipe.include, recipe.exclude)
     accepted = (*EXPECTED_UNRESOLVED, *recipe.allow_unresolved)
     needs = closure(
@@ -95,7 +102,6 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     )
     needs.check()
     unresolved = (*needs.unresolved, *_left_out_needs(inputs, selection, objects))
-    placing = Placing(base, builder)
     for path, reason in selection.chosen.items():
         placing.take(path, reason)
     _take_libraries(placing, needs, recipe.exclude)
@@ -110,8 +116,11 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     final = Root(placing.final(), base.contents)
     shipped = elf_candidates(final, placing.entries)
     _check_final(final, shipped, accepted, objects)
+    if placing.removed or recipe.replace_package:
+        _check_base(inputs.base_root, final, objects)
     check_image(final, inputs.base.platform, python, shipped, objects)
     _check_start(final, recipe, objects)
+    owned = owners_of(placing, owners, python)
     return Plan(
         inputs,
         python,
@@ -125,6 +134,9 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
         user,
         selection.unmatched - {f"--exclude {glob}" for glob in hit},
         owners,
+        owned,
+        unowned(placing, owned),
+        frozenset(placing.removed),
     )
 
 
@@ -225,6 +237,17 @@ def _check_final(
         raise ClosureError(
             "the layer would not work on the base", problems=tuple(map(str, problems))
         )
+
+
+def _check_base(base: Root, final: Root, objects: Objects) -> None:
+    """Refuse a replaced package that breaks what the base has besides it."""
+    before, after = (
+        set(map(str, verify(root, elf_candidates(root, [p for p, _ in root.tree.walk()]),
+                            objects=objects)))
+        for root in (base, final)
+    )  # fmt: skip
+    if broken := sorted(after - before):
+        raise ClosureError("the replaced packages break the base", problems=tuple(broken))
 
 
 def _check_start(final: Root, recipe: Recipe, objects: Objects) -> None:

@@ -75,6 +75,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cmd: tuple[str, ...] | None = None
     workdir: str | None = None
     allow_unresolved: tuple[str, ...] = ()
+    replace_package: tuple[str, ...] = ()
     compression: str = ""
 
     def over(self, lower: Recipe) -> Recipe:

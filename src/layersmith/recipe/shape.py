@@ -24,7 +24,7 @@ _BESIDE: Final = frozenset(
     {"base", "builder", "platforms", "output", "push", "mirrors", "plain-http"}
 )
 # Whatever order these are written in, the same files are chosen.
-_SETS: Final = frozenset({"include", "exclude", "allow-unresolved"})
+_SETS: Final = frozenset({"include", "exclude", "allow-unresolved", "replace-package"})
 
 
 def shape(recipe: Recipe) -> dict[str, Any]:

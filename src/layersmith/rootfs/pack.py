@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import UnsafePath
 from layersmith.rootfs import pax
-from layersmith.rootfs.entries import Directory, File, Slice, Special, Symlink
+from layersmith.rootfs.entries import Directory, File, Meta, Slice, Special, Symlink
 from layersmith.rootfs.tar import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.tree import Contents
@@ -25,10 +25,16 @@ __all__ = ["pack"]
 _MAX_OCTAL_7: Final = 0o7777777
 _MAX_OCTAL_11: Final = 0o77777777777
 _END: Final = bytes(2 * BLOCK)
+_MARK: Final = ".wh."
+_WHITEOUT: Final = File(Meta(0o644), b"")
 
 
-def pack(entries: Mapping[str, Entry], contents: Contents, mtime: int) -> Iterator[bytes]:
+def pack(
+    entries: Mapping[str, Entry], contents: Contents, mtime: int, removed: Collection[str] = ()
+) -> Iterator[bytes]:
     """Yield an uncompressed layer that puts `entries` (canonical path -> entry).
+
+    What lower layers have at the paths `removed` is gone (image-spec layer.md, "Whiteouts").
 
     Every parent of a path must be among `entries`, as a directory: a layer that
     leaves parents out is refused by some runtimes, and their modes are left to chance.
@@ -37,18 +43,25 @@ def pack(entries: Mapping[str, Entry], contents: Contents, mtime: int) -> Iterat
     say: a name that deletes, a device beyond the numbers of a header.
     """
     inodes: dict[tuple[str, int], str] = {}
-    for path in sorted(entries, key=_bytes):
-        entry = entries[path]
+    for path in (*entries, *removed):
+        if path.startswith(_MARK) or f"/{_MARK}" in path:
+            raise UnsafePath("the name would be read as a whiteout", path=path)
+    listed = {**entries, **{_marked(path): _WHITEOUT for path in removed}}
+    for path in sorted(listed, key=_bytes):
+        entry = listed[path]
         parent = path.rpartition("/")[0]
         if parent and not isinstance(entries.get(parent), Directory):
             raise UnsafePath("its parent directory is not in the layer", path=path)
-        if path.startswith(".wh.") or "/.wh." in path:
-            raise UnsafePath("the name would be read as a whiteout", path=path)
         if isinstance(entry, File):
             yield from _file(path, entry, contents, mtime, inodes)
         else:
             yield _other(path, entry, mtime)
     yield _END
+
+
+def _marked(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{_MARK}{name}"
 
 
 def _file(

@@ -104,5 +104,6 @@ def test_the_bases_record_of_the_same_package_grows() -> None:
 )
 def test_another_version_in_the_base_is_refused(other: str) -> None:
     base = {f"{RECORDS}/liba": f"Package: liba\n{other}\n".encode()}
-    with pytest.raises(RecipeError, match="the base has liba"):
+    with pytest.raises(RecipeError, match="the base has liba") as caught:
         placed(base, "usr/lib/a.so.1.0")
+    assert "--replace-package liba" in caught.value.hint

@@ -10,7 +10,7 @@ from tests.build.tree import Shelf, described, entries, flat, tree
 
 from layersmith.errors import UnsafePath
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Special, Symlink
-from layersmith.rootfs.layer import HardLink, Put
+from layersmith.rootfs.layer import HardLink, Put, Whiteout
 from layersmith.rootfs.pack import pack
 from layersmith.rootfs.tree import MemoryContents, Root
 
@@ -160,3 +160,15 @@ def test_a_device_number_that_no_header_holds_is_refused(number: int) -> None:
 def test_everything_is_in_whole_blocks() -> None:
     assert all(len(chunk) % 512 == 0 for chunk in pack({}, MemoryContents(), 0))
     assert len(packed(FILLED)) % 512 == 0
+
+
+def test_what_is_removed_becomes_whiteouts_beside_the_entries() -> None:
+    found = changes(b"".join(pack(FILLED, MemoryContents(), 0, {"usr/lib/old", "etc/gone"})))
+    assert [c.path for c in found if isinstance(c, Whiteout)] == ["etc/gone", "usr/lib/old"]
+    assert {c.path for c in found if isinstance(c, Put)} == set(FILLED)
+
+
+@pytest.mark.parametrize("path", [".wh.x", "etc/.wh.x", "etc/.wh..wh..opq", "nowhere/x"])
+def test_a_removed_path_is_a_plain_one_in_a_directory_of_the_layer(path: str) -> None:
+    with pytest.raises(UnsafePath):
+        b"".join(pack(FILLED, MemoryContents(), 0, {path}))
