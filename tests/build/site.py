@@ -28,7 +28,11 @@ class Site:
     err: str = ""
 
     def run(self, *arguments: str) -> str:
-        done = CliRunner().invoke(app, [*arguments, "--cache-dir", "cache", "-q"])
+        return self.run_plain(*arguments, "--cache-dir", "cache", "-q")
+
+    def run_plain(self, *arguments: str) -> str:
+        """Run a command that takes no cache."""
+        done = CliRunner().invoke(app, arguments)
         self.err = done.stderr
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception

@@ -8,6 +8,8 @@ nothing is mostly the loading of code.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
@@ -15,17 +17,19 @@ from msgspec import structs
 from layersmith import __version__
 from layersmith.assemble.delivery import Blob, Delivery, Destination, bring, stale
 from layersmith.assemble.inputs import FREE, Inputs, Pinned, resolve
-from layersmith.assemble.outcome import Assembled, Outcome
+from layersmith.assemble.outcome import Assembled, Attached, Outcome
 from layersmith.assemble.places import Place
 from layersmith.errors import RecipeError, typed
 from layersmith.oci.strictjson import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from layersmith.assemble.workshop import Workshop
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
 
-__all__ = ["assemble"]
+__all__ = ["PLAIN", "Beside", "assemble"]
 
 # Changes with anything in the code that gives the same question another answer.
 _FORMAT: Final = "outcome 2"
@@ -33,29 +37,61 @@ _FORMAT: Final = "outcome 2"
 _ELSEWHERE: Final[dict[str, Any]] = {"output": "", "push": (), "mirrors": {}, "plain_http": ()}
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is delivered beside the images: SBOMs in these formats."""
+
+    sboms: tuple[str, ...] = ()
+
+
+PLAIN: Final = Beside()
+
+
 def assemble(
-    workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE
+    workshop: Workshop,
+    target: Target,
+    recipe: Recipe,
+    pinned: Pinned = FREE,
+    beside: Beside = PLAIN,
 ) -> Assembled:
     """Make the image of every platform and deliver the index to every place.
 
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
-    places = _destinations(target, recipe)
+    places = _destinations(target, recipe, beside)
     inputs = resolve(workshop, target, recipe, pinned)
     key = _key(target, recipe, inputs, pinned)
     outcome = Outcome.recall(workshop.cache, key)
-    if outcome is not None:
-        names = _deliver(workshop, target, inputs, outcome, places, hold=True)
+    if outcome is not None and (beside == PLAIN or _is_held(workshop, outcome)):
+        attached = _attached(workshop, inputs, outcome, beside)
+        names = _deliver(workshop, target, inputs, outcome, places, attached, hold=True)
         if names is not None:
-            return Assembled(target, *inputs, outcome, names)
+            return Assembled(target, *inputs, outcome, names, attached)
     from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
 
     outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
-    names = _deliver(workshop, target, inputs, outcome, places, hold=False)
+    attached = _attached(workshop, inputs, outcome, beside)
+    names = _deliver(workshop, target, inputs, outcome, places, attached, hold=False)
     assert names is not None
-    return Assembled(target, *inputs, outcome, names)
+    return Assembled(target, *inputs, outcome, names, attached)
+
+
+def _is_held(workshop: Workshop, outcome: Outcome) -> bool:
+    """Tell whether the new layers are whole; from here on they stay."""
+    return all(workshop.cache.hold(made.layer.layer.descriptor) for made in outcome.made)
+
+
+def _attached(
+    workshop: Workshop, inputs: Inputs, outcome: Outcome, beside: Beside
+) -> list[Attached]:
+    if beside == PLAIN:
+        return []
+    from layersmith.assemble.attaching import attached_sboms  # noqa: PLC0415 - see above
+
+    with workshop.timed("describe"):
+        return list(attached_sboms(workshop, inputs, outcome, beside.sboms))
 
 
 def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:
@@ -79,6 +115,7 @@ def _deliver(
     inputs: Inputs,
     outcome: Outcome,
     places: list[Place],
+    attached: Sequence[Attached],
     *,
     hold: bool,
 ) -> list[str] | None:
@@ -87,12 +124,12 @@ def _deliver(
     With `hold` the layers are from an earlier run: None if one of them is needed and no
     longer whole.
     """
-    delivery = _delivery(workshop, inputs, outcome)
+    delivery = _delivery(workshop, inputs, outcome, attached)
     tagged = [
         (place, (place.tag,) if place.tag else target.tags(outcome.python)) for place in places
     ]
     with workshop.timed("deliver"):
-        destinations = [Destination(place.sink(workshop.registries), t) for place, t in tagged]
+        destinations = [_destination(workshop, place, t, attached) for place, t in tagged]
         tags = stale(delivery, destinations)
         layers = [made.layer.layer.descriptor for made in outcome.made] if tags and hold else []
         if not all(map(workshop.cache.hold, layers)):
@@ -101,17 +138,35 @@ def _deliver(
     return [place.named(tag) for place, t in tagged for tag in t]
 
 
-def _delivery(workshop: Workshop, inputs: Inputs, outcome: Outcome) -> Delivery:
+def _destination(
+    workshop: Workshop, place: Place, tags: Sequence[str], attached: Sequence[Attached]
+) -> Destination:
+    sink = place.sink(workshop.registries)
+    if not attached:
+        return Destination(sink, tags)
+    from layersmith.assemble.attaching import lists_at  # noqa: PLC0415 - see above
+
+    return Destination(sink, tags, partial(lists_at, place, sink, attached))
+
+
+def _delivery(
+    workshop: Workshop, inputs: Inputs, outcome: Outcome, attached: Sequence[Attached]
+) -> Delivery:
     base, _ = inputs
     blobs = []
     for made in outcome.made:
         *below, _ = made.image.manifest.value.layers
         blobs += [Blob(layer, base.source, base.place.reference) for layer in below]
         blobs.append(Blob(made.layer.layer.descriptor, workshop.cache, None))
-    return Delivery.of_images(outcome.index, [made.image for made in outcome.made], blobs)
+    delivery = Delivery.of_images(outcome.index, [made.image for made in outcome.made], blobs)
+    if not attached:
+        return delivery
+    from layersmith.assemble.attaching import with_attached  # noqa: PLC0415 - see above
+
+    return with_attached(workshop, delivery, attached)
 
 
-def _destinations(target: Target, recipe: Recipe) -> list[Place]:
+def _destinations(target: Target, recipe: Recipe, beside: Beside) -> list[Place]:
     places = [Place.parse(text) for text in recipe.push]
     if recipe.output or not recipe.push:
         place = Place.parse(recipe.output or f"oci:dist/{target}")
@@ -124,4 +179,11 @@ def _destinations(target: Target, recipe: Recipe) -> list[Place]:
     one = next((place for place in places if place.holds_one), None)
     if one is not None and len(recipe.chosen_platforms()) > 1:
         raise RecipeError(f"{one!s} can hold one platform", hint="choose one with --platform")
+    if beside != PLAIN:
+        from layersmith.assemble.attaching import check_places  # noqa: PLC0415 - see above
+        from layersmith.assemble.describing import format_of  # noqa: PLC0415 - as above
+
+        check_places(places)
+        for name in beside.sboms:
+            format_of(name)
     return places

@@ -15,7 +15,7 @@ from layersmith.oci.content import held
 from layersmith.oci.documents import Index, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from layersmith.assemble.crew import Crew
@@ -58,6 +58,7 @@ class Delivery:
     The documents of a stage refer to blobs, and to documents of earlier stages.
     `names` are further names, that are written before the tags. With `anyway` it is
     delivered where the tags stand already, for there is more than what is below `top`.
+    `beside` are those of its documents that refer to the others: signatures, SBOMs.
     """
 
     top: Descriptor
@@ -65,6 +66,7 @@ class Delivery:
     stages: Sequence[Sequence[Document[Any]]]
     names: Sequence[tuple[str, Descriptor]] = ()
     anyway: bool = False
+    beside: Sequence[Document[Any]] = ()
 
     @classmethod
     def of_images(
@@ -78,10 +80,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place to deliver to, and the tags that the index gets there."""
+    """A place to deliver to, and the tags that the index gets there.
+
+    `lists` says which tags must list what is beside the images, where the place does not.
+    """
 
     sink: Sink
     tags: Sequence[str]
+    lists: Callable[[], Mapping[str, Document[Any]]] = dict
 
 
 # A destination, and one of its tags that does not stand for what is delivered yet.
@@ -98,13 +104,27 @@ def deliver(delivery: Delivery, destinations: Sequence[Destination], crew: Crew)
 
 
 def stale(delivery: Delivery, destinations: Sequence[Destination]) -> list[Stale]:
-    """Return the tags that have to be written: one question each."""
-    return [
-        (destination, tag)
-        for destination in destinations
-        for tag in destination.tags
-        if delivery.anyway or not destination.sink.stands_for(tag, delivery.top)
-    ]
+    """Return the tags that have to be written: one question each, and what is beside them."""
+    found: list[Stale] = []
+    for destination in destinations:
+        tags = [
+            tag
+            for tag in destination.tags
+            if delivery.anyway or not destination.sink.stands_for(tag, delivery.top)
+        ]
+        if not tags and not _has_beside(delivery, destination):
+            tags = list(destination.tags)
+        found += [(destination, tag) for tag in tags]
+    return found
+
+
+def _has_beside(delivery: Delivery, destination: Destination) -> bool:
+    """Tell whether what refers to the images is there, and listed."""
+    sink = destination.sink
+    if not all(sink.has(document.descriptor) for document in delivery.beside):
+        return False
+    lists = destination.lists() if delivery.beside else {}
+    return all(sink.stands_for(tag, listed.descriptor) for tag, listed in lists.items())
 
 
 def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
@@ -122,6 +142,8 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
         for destination in waiting:
             for name, descriptor in delivery.names:
                 carriers[id(destination)].tag(name, descriptor)
+            if delivery.beside:
+                carriers[id(destination)].list_beside(destination.lists())
         for destination, tag in tags:
             carriers[id(destination)].tag(tag, delivery.top)
     except BaseException:
@@ -152,6 +174,13 @@ class _Carrier:
             _all(pool.map(self._bring_blob, self._blobs.values()))
             for stage in self._stages:
                 _all(pool.map(self._bring_document, stage))
+
+    def list_beside(self, lists: Mapping[str, Document[Any]]) -> None:
+        """Bring the lists of what refers to the images, each under its tag."""
+        for name, document in lists.items():
+            self._documents[document.descriptor.digest] = document
+            self._bring_document(document)
+            self.tag(name, document.descriptor)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for a document that was brought."""

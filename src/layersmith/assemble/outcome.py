@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
 
-__all__ = ["Assembled", "LeftOut", "Made", "Outcome", "TopLayer", "Unresolved"]
+__all__ = ["Assembled", "Attached", "LeftOut", "Made", "Outcome", "TopLayer", "Unresolved"]
 
 _T = TypeVar("_T")
 
@@ -133,6 +133,21 @@ class Assembled:
     builder: Input
     outcome: Outcome
     names: Sequence[str]
+    attached: Sequence[Attached] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A document about an image: `content` is it, `manifest` refers from it to `subject`.
+
+    `platform` is None for what is about all of them; `name` is how its file is called.
+    """
+
+    name: str
+    platform: Platform | None
+    subject: Descriptor
+    content: Descriptor
+    manifest: Document[Manifest]
 
 
 class _MadeRecord(msgspec.Struct, frozen=True):

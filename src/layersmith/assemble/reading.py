@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["LayerReader", "Wanted", "epoch_of"]
+__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of"]
 
 _FRACTION = re.compile(r"\.\d+")
 _LATEST = 0o77777777777  # what a tar header holds: the year 2242
@@ -95,10 +95,12 @@ def epoch_of(images: Sequence[Image]) -> int:
                 hint="it is a number of seconds since 1970",
             )
         return int(text)
-    return max(_seconds(image.config.value.created) for image in images)
+    return max(map(created_at, images))
 
 
-def _seconds(created: str | None) -> int:
+def created_at(image: Image) -> int:
+    """Return when the config says that `image` was made, 0 where that is no time of a tar."""
+    created = image.config.value.created
     try:
         moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
         seconds = int(moment.timestamp()) if moment.tzinfo is not None else 0

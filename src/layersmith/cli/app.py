@@ -21,6 +21,7 @@ from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
 from layersmith.cli import rebuild as rebuild_command
+from layersmith.cli import sbom as sbom_command
 from layersmith.cli import tags as tags_command
 from layersmith.cli.helptext import Command, Commands
 from layersmith.errors import LayersmithError, typed
@@ -48,6 +49,7 @@ app.command("assemble", cls=Command)(assemble_command.assemble)
 app.command("plan", cls=Command)(plan_command.plan)
 app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
 app.command("rebuild", cls=Command)(rebuild_command.rebuild)
+app.command("sbom", cls=Command)(sbom_command.sbom)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layersmith.cli.cachedir import cache_directory
+from layersmith.cli.documents import write_attached
 from layersmith.cli.locks import BundleFile, LockFile, bundled_recipe, locked_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
 from layersmith.errors import RecipeError
@@ -38,6 +40,20 @@ Locked = Annotated[
         "--locked", help="Take base, builder and times from the lock; end with 10 if it differs."
     ),
 ]
+Sbom = Annotated[
+    bool,
+    typer.Option(
+        "--sbom", help="Attach an SBOM to every platform's image: SPDX, or see --sbom-format."
+    ),
+]
+SbomFormat = Annotated[
+    list[str] | None,
+    typer.Option(help="spdx-json or cyclonedx-json; repeatable. Implies --sbom.", metavar="NAME"),
+]
+Documents = Annotated[
+    Path | None,
+    typer.Option(help="Write what is attached into a directory too.", metavar="DIR"),
+]
 
 
 @takes_wish
@@ -50,6 +66,9 @@ def assemble(
     bundle: BundleFile = None,
     output: Output = "",
     push: Push = None,
+    sbom: Sbom = False,
+    sbom_format: SbomFormat = None,
+    documents: Documents = None,
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -63,11 +82,13 @@ def assemble(
     layersmith assemble 3.13-debian13 --push registry.example/team/python
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
     layersmith assemble --file layersmith.toml --locked --json
+    layersmith assemble 3.13-debian13 --push registry.example/team/python --sbom
     layersmith assemble --bundle python.bundle --push registry.site.example/team/python
     ```
     """
     from msgspec import structs
 
+    from layersmith.assemble.assembling import Beside
     from layersmith.assemble.assembling import assemble as run
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
@@ -76,6 +97,7 @@ def assemble(
     recipe = structs.replace(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
+    beside = Beside(tuple(sbom_format or (["spdx-json"] if sbom else ())))
     if bundle is None:
         recipe, pinned = locked_recipe(recipe, file, lock_file, locked=locked)
     else:
@@ -87,7 +109,9 @@ def assemble(
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        done = run(workshop, target_of(recipe), recipe, pinned)
+        done = run(workshop, target_of(recipe), recipe, pinned, beside)
+        if documents is not None:
+            write_attached(workshop.cache, done, documents)
     if json:
         typer.echo(render.assembled_json(done, workshop.timings))
     else:

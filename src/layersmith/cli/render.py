@@ -10,7 +10,7 @@ from layersmith.cli.progress import size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from layersmith.assemble.outcome import Assembled, LeftOut, Made, Unresolved
+    from layersmith.assemble.outcome import Assembled, Attached, LeftOut, Made, Unresolved
     from layersmith.assemble.pipeline import Planned
 
 __all__ = ["assembled_json", "decisions_json", "inputs_json", "summary"]
@@ -34,9 +34,14 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
         )
     seconds = sum(timings.values())
     lines += [f"  {name}" for name in done.names]
+    lines += [f"  {_about(one)} {one.manifest.descriptor.digest}" for one in done.attached]
     lines.append(f"  done in {seconds:.1f} s")
     lines += ["", _next(done)]
     return "\n".join(lines)
+
+
+def _about(one: Attached) -> str:
+    return f"{one.name} of {one.platform}" if one.platform else one.name
 
 
 def _next(done: Assembled) -> str:
@@ -61,6 +66,7 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
         "tags": list(done.names),
         "inputs": inputs_json(done),
         "platforms": [_made(made) for made in done.outcome.made],
+        "attached": [_attached_json(one) for one in done.attached],
         "timings": dict(timings),
     }
     return json.dumps(document, indent=2)
@@ -89,6 +95,20 @@ def _made(made: Made) -> dict[str, Any]:
             "uncompressed": made.layer.uncompressed,
         },
         **decisions_json(made.unresolved, made.left_out),
+    }
+
+
+def _attached_json(one: Attached) -> dict[str, Any]:
+    return {
+        "kind": one.name,
+        "platform": str(one.platform) if one.platform else None,
+        "subject": one.subject.digest,
+        "digest": one.manifest.descriptor.digest,
+        "content": {
+            "digest": one.content.digest,
+            "mediaType": one.content.media_type,
+            "size": one.content.size,
+        },
     }
 
 

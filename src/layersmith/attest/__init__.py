@@ -1,0 +1,1 @@
+"""What is said about images: SBOMs, provenance, signatures."""

@@ -1,0 +1,48 @@
+"""Documents about images as files: SBOMs, provenance."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from layersmith.errors import one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layersmith.assemble.outcome import Assembled
+    from layersmith.oci.documents import Descriptor
+    from layersmith.stores.cache import Cache
+
+__all__ = ["file_name", "write_attached", "write_document"]
+
+
+def file_name(stem: str, platform: str, suffix: str) -> str:
+    """Return how a document's file is called, ``3.13-debian13-linux-amd64.spdx.json``."""
+    parts = [stem, *platform.split("/")] if platform else [stem]
+    return f"{'-'.join(parts)}.{suffix}"
+
+
+def write_document(cache: Cache, content: Descriptor, path: Path | None) -> None:
+    """Write a document of the cache to `path`, or to stdout, verified.
+
+    Raises :class:`OutputError`.
+    """
+    from layersmith.stores.files import appearing, disk_errors
+
+    with cache.open(content) as stream:
+        raw = stream.read()
+    if path is None:
+        sys.stdout.buffer.write(raw)
+        return
+    with disk_errors(f"writing {one_line(str(path))}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as file:
+            file.write(raw)
+
+
+def write_attached(cache: Cache, done: Assembled, folder: Path) -> None:
+    """Write everything that was attached to the images into `folder`."""
+    for one in done.attached:
+        platform = str(one.platform) if one.platform else ""
+        write_document(cache, one.content, folder / file_name(str(done.target), platform, one.name))

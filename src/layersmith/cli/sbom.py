@@ -1,0 +1,114 @@
+"""``layersmith sbom``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layersmith.cli.cachedir import cache_directory
+from layersmith.cli.documents import file_name, write_document
+from layersmith.cli.options import CacheDir, OnePlatform, Quiet, takes_network
+from layersmith.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from layersmith.assemble.places import Place
+    from layersmith.assemble.rebuilding import Published
+    from layersmith.oci.documents import Platform
+    from layersmith.oci.image import Image
+    from layersmith.stores.registry_options import RegistryOptions
+
+__all__ = ["sbom"]
+
+Ref = Annotated[
+    str,
+    typer.Argument(
+        help="The image: a registry reference, oci:DIR or oci-archive:FILE, with :TAG or @DIGEST; "
+        "or the directory of a layout.",
+        metavar="REF|DIR",
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="spdx-json (SPDX 2.3) or cyclonedx-json (1.6).", metavar="NAME"),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A file to write, or a directory: a file for every platform. Default: stdout.",
+        metavar="FILE|DIR",
+    ),
+]
+
+
+@takes_network
+def sbom(
+    network: RegistryOptions,
+    ref: Ref,
+    form: FormatOption = "spdx-json",
+    platform: OnePlatform = "",
+    output: Output = "",
+    cache_dir: CacheDir = None,
+    quiet: Quiet = False,
+) -> None:
+    """List what is in an image: packages, files with hashes, the layers that they came in.
+
+    Debian packages, CPython and Python distributions, the base's and ours, of any image. The
+    document depends on the image alone: the same bytes wherever it is read, and as `assemble
+    --sbom` attaches them.
+
+    Examples:
+
+    ```
+    layersmith sbom registry.example/team/python:3.13 --platform linux/amd64
+    layersmith sbom oci:dist/3.13-debian13 --format cyclonedx-json -o sboms/
+    layersmith sbom python:3.13-slim --platform linux/arm64 -o python.spdx.json
+    ```
+    """
+    from layersmith.assemble.describing import format_of, sboms
+    from layersmith.assemble.inputs import Input
+    from layersmith.assemble.rebuilding import published
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.cli.progress import shown
+    from layersmith.oci.documents import Platform
+    from layersmith.stores.cache import CachedSource
+
+    wanted = format_of(form)
+    place = _place(ref)
+    one = Platform.parse(platform) if platform else None
+    is_folder = output.endswith("/") or (bool(output) and Path(output).is_dir())
+    with (
+        cache_directory(cache_dir) as cache,
+        shown(quiet=quiet) as progress,
+        Workshop(cache, network, progress) as workshop,
+    ):
+        source = CachedSource(place.source(workshop.registries), workshop.cache)
+        image = published(str(place), source, place.identifier)
+        for found in _chosen(image, one, several=is_folder):
+            (content,) = sboms(workshop, Input(source, place, image.top), found, [wanted])
+            file = file_name("image", str(found.platform), wanted.suffix) if is_folder else ""
+            write_document(workshop.cache, content, Path(output, file) if output else None)
+
+
+def _chosen(image: Published, platform: Platform | None, *, several: bool) -> list[Image]:
+    """Return the images to describe: that of `platform`, else every one, if that may be."""
+    key = platform.key if platform else None
+    chosen = [one for one in image.images if key in (None, one.platform.key)]
+    if not chosen or (len(chosen) > 1 and not several):
+        there = ", ".join(sorted({str(one.platform) for one in image.images}))
+        raise InvalidInput(
+            f"{image.name} has no image for {platform}" if platform else
+            f"{image.name} is for several platforms",
+            hint=f"it has: {there}. Choose one with --platform, or give a directory: -o DIR/",
+        )  # fmt: skip
+    return chosen
+
+
+def _place(text: str) -> Place:
+    from layersmith.assemble.places import Place
+
+    is_layout = (Path(text) / "oci-layout").is_file()
+    return Place.parse(f"oci:{text}" if is_layout else text)
