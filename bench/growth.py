@@ -86,7 +86,10 @@ def _index(count: int) -> float:
 
 
 def _tar(files: int, size: int, seed: int) -> Iterator[bytes]:
-    """Yield a tar of `files` files of about `size` bytes, a hundred to a directory, by MiB."""
+    """Yield a tar of `files` files of about `size` bytes, a hundred to a directory, by MiB.
+
+    A file has less than a MiB.
+    """
     rng = random.Random(seed)  # noqa: S311 - no secret
     pool = rng.randbytes(_MIB) + bytes(_MIB)
     waiting = bytearray()
@@ -98,7 +101,7 @@ def _tar(files: int, size: int, seed: int) -> Iterator[bytes]:
         waiting += _header(f"{folder}/{number}", b"0", length)
         # Different bytes in each file, half of them noise.
         at = rng.randrange(_MIB)
-        content = number.to_bytes(8, "little") + (pool[at:] * (length // _MIB + 1))
+        content = number.to_bytes(8, "little") + pool[at : at + length]
         waiting += content[:length] + bytes(-length % 512)
         if len(waiting) >= _MIB:
             yield bytes(waiting)

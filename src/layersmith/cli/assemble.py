@@ -9,9 +9,8 @@ import typer
 
 from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.documents import write_attached
-from layersmith.cli.locks import BundleFile, LockFile, bundled_recipe, locked_recipe
+from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
-from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
@@ -32,12 +31,6 @@ Push = Annotated[
     list[str] | None,
     typer.Option(
         help="A repository to push to; without a tag it gets two. Repeatable.", metavar="REF"
-    ),
-]
-Locked = Annotated[
-    bool,
-    typer.Option(
-        "--locked", help="Take base, builder and times from the lock; end with 10 if it differs."
     ),
 ]
 Sbom = Annotated[
@@ -98,12 +91,7 @@ def assemble(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
     beside = Beside(tuple(sbom_format or (["spdx-json"] if sbom else ())))
-    if bundle is None:
-        recipe, pinned = locked_recipe(recipe, file, lock_file, locked=locked)
-    else:
-        if lock_file is not None:
-            raise RecipeError("--lock beside --bundle", hint="a bundle has its lock: leave it out")
-        recipe, pinned = bundled_recipe(recipe, bundle)
+    recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layersmith.cli.options import target_of
-from layersmith.errors import LockMismatch, one_line
+from layersmith.errors import LockMismatch, RecipeError, one_line
 
 if TYPE_CHECKING:
     from layersmith.assemble.inputs import Pinned
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleFile",
     "LockFile",
+    "Locked",
     "as_json",
     "bundled_recipe",
     "fitting",
     "lock_path",
     "locked_recipe",
+    "settled_recipe",
 ]
 
 LockFile = Annotated[
@@ -31,6 +33,12 @@ LockFile = Annotated[
         "--lock",
         help="The lock. Default: layersmith.lock beside the recipe, or here.",
         metavar="FILE",
+    ),
+]
+Locked = Annotated[
+    bool,
+    typer.Option(
+        "--locked", help="Take base, builder and times from the lock; end with 10 if it differs."
     ),
 ]
 BundleFile = Annotated[
@@ -49,6 +57,22 @@ def lock_path(given: Path | None, recipe_file: Path | None) -> Path:
 
     beside = recipe_file.parent if recipe_file is not None else Path()
     return given if given is not None else beside / LOCK_NAME
+
+
+def settled_recipe(
+    recipe: Recipe,
+    file: Path | None,
+    lock_file: Path | None,
+    bundle: Path | None,
+    *,
+    locked: bool,
+) -> tuple[Recipe, Pinned]:
+    """Return the recipe to use, and what a bundle or a lock settles, if one is asked for."""
+    if bundle is None:
+        return locked_recipe(recipe, file, lock_file, locked=locked)
+    if lock_file is not None:
+        raise RecipeError("--lock beside --bundle", hint="a bundle has its lock: leave it out")
+    return bundled_recipe(recipe, bundle)
 
 
 def locked_recipe(

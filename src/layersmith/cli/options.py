@@ -1,7 +1,7 @@
 """The options that commands share, and the target and recipe that they make.
 
-A command is written for ``(target, recipe, network, ...)``; :func:`takes_recipe` gives it all
-the options of :func:`_wished`, so that they are listed once.
+A command is written for ``(recipe, network, ...)``; :func:`takes_wish` gives it all the
+options of :func:`_wished`, so that they are listed once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ __all__ = [
     "RecipeFile",
     "Ref",
     "takes_network",
-    "takes_recipe",
     "takes_wish",
     "target_of",
 ]
@@ -220,16 +219,6 @@ def _network(
     """Return how registries are to be spoken to, as far as the command line says."""
     pairs = mirror_pairs(mirror or (), "--mirror")
     return network_of(pairs, plain_http or (), ca_file, unverified or ())
-
-
-def takes_recipe(run: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of `run(target, recipe, network, **its own options)`."""
-
-    def ask(**given: Any) -> tuple[Target, Recipe, RegistryOptions]:
-        recipe, network = _wished(**given)
-        return target_of(recipe), recipe, network
-
-    return _command_of(run, ask, 3, _wished)
 
 
 def takes_wish(run: Callable[..., None]) -> Callable[..., None]:

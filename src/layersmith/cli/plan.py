@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING
 import typer
 
 from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.options import CacheDir, Json, Quiet, takes_recipe
+from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
+from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
 
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
-    from layersmith.recipe.target import Target
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["plan"]
 
 
-@takes_recipe
+@takes_wish
 def plan(
-    target: Target,
     recipe: Recipe,
     network: RegistryOptions,
+    file: RecipeFile = None,
+    locked: Locked = False,
+    lock_file: LockFile = None,
+    bundle: BundleFile = None,
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -33,6 +36,7 @@ def plan(
     ```
     layersmith plan 3.13-debian13
     layersmith plan 3.13-debian13 --platform linux/arm64 --json
+    layersmith plan --file layersmith.toml --locked
     ```
     """
     from layersmith.assemble.inputs import resolve
@@ -41,10 +45,12 @@ def plan(
     from layersmith.cli import render_plan as render
     from layersmith.cli.progress import shown
 
+    recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
+    target = target_of(recipe)
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        planned = run(workshop, target, recipe, resolve(workshop, target, recipe))
+        planned = run(workshop, target, recipe, resolve(workshop, target, recipe, pinned), pinned)
     typer.echo(render.plan_json(planned) if json else render.plan_text(planned))

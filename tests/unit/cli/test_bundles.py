@@ -75,7 +75,9 @@ def edit(path: Path, change: Callable[[str, bytes], bytes | None]) -> None:
 def test_a_bundle_alone_gives_the_same_image(site: Site) -> None:
     expected = site.assemble(*FILE)
     assert expected in create(site)
+    planned = site.run("plan", *FILE, "--json")
     gone(site)
+    assert site.run("plan", "--bundle", "b.tar", "--json") == planned
     assert site.assemble("--bundle", "b.tar", "--output", "oci:x:t") == expected
     layout = Layout(site.folder / "x")
     node = walk(layout, layout.resolve("t"))

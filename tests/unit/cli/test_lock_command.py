@@ -39,6 +39,18 @@ def test_a_lock_holds_when_upstream_moves(site: Site) -> None:
     assert site.assemble("--lock", "layersmith.lock") == first
 
 
+def test_a_plan_can_be_of_what_is_locked(site: Site) -> None:
+    site.run("lock", *FILE)
+    first = site.run("plan", *FILE, "--json")
+    keep(site)
+    site.move()
+    assert site.run("plan", *FILE, "--json") != first
+    assert site.run("plan", *FILE, "--locked", "--json") == first
+    site.recipe('user = "app:5:5"\n')
+    with pytest.raises(LockMismatch):
+        site.run("plan", *FILE, "--locked")
+
+
 def test_names_that_are_not_utf8_can_be_locked(site: Site) -> None:
     """A file system has them, documents do not."""
     module = "usr/local/lib/python3.13/lib-dynload/_y.so"
