@@ -130,7 +130,7 @@ def _closure(count: int) -> float:
 
 
 def _world(count: int) -> tuple[Root, Root, list[str]]:
-    """Modules that need four libraries each, each of which needs two others of their forty."""
+    """Modules that need four libraries each, each of which needs two others of their dozen."""
     # The builders of ELF files are the tests': they are put on the path only here.
     from tests.unit.analysis.worlds import LIB, library, world  # noqa: PLC0415
 
@@ -138,8 +138,8 @@ def _world(count: int) -> tuple[Root, Root, list[str]]:
     files: dict[str, bytes] = {}
     roots = []
     for number in range(count):
-        group = number - number % 40
-        later = range(number + 1, min(group + 40, count))
+        group = number - number % 12
+        later = range(number + 1, min(group + 12, count))
         needed = [f"libg{n}.so" for n in sorted(rng.sample(later, min(2, len(later))))]
         files[f"{LIB}/libg{number}.so"] = library(f"libg{number}.so", *needed, "libc.so.6")
     for number in range(0, count, 4):
