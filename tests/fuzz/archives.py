@@ -22,10 +22,11 @@ from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_MANIFEST
 from layersmith.oci.graph import walk
 from layersmith.recipe.lock import write_lock
-from layersmith.stores.archive import OciArchive, blob_name
+from layersmith.stores.archive import OciArchive
 from layersmith.stores.bundle import Bundle
 from layersmith.stores.docker_archive import DockerArchive
 from layersmith.stores.layout import Layout
+from layersmith.stores.packing import blob_name
 from layersmith.stores.parts import damaged_parts, open_parts, part_names
 
 if TYPE_CHECKING:

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 from layersmith.errors import NotFound
 from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import Descriptor
-from layersmith.rootfs.entries import Directory, File, Meta, Slice
 from layersmith.rootfs.pack import pack
 from layersmith.stores.files import appearing, disk_errors
 from layersmith.stores.locks import NEW, scratch
-from layersmith.stores.refnames import LAYOUT_VERSION, RefNames
+from layersmith.stores.packing import BlobContents, blob_name, layout_entries
+from layersmith.stores.refnames import RefNames
 from layersmith.stores.tarball import Tarball, identity
 
 if TYPE_CHECKING:
@@ -30,18 +29,11 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+    from layersmith.oci.documents import Descriptor
     from layersmith.oci.reference import Reference
     from layersmith.rootfs.entries import Entry
 
-__all__ = ["OciArchive", "blob_name"]
-
-_FILE, _FOLDER = Meta(0o644), Meta(0o755)
-_ANY_TYPE = "application/octet-stream"
-
-
-def blob_name(digest: Digest) -> str:
-    """Return where a layout keeps a blob."""
-    return f"blobs/{digest.algorithm}/{digest.encoded}"
+__all__ = ["OciArchive"]
 
 
 class OciArchive:
@@ -106,7 +98,7 @@ class OciArchive:
             members = self._members(names)
             folder = self._waiting.folder
             with appearing(self._path, durable=True, last=True, beside=folder) as file:
-                for chunk in pack(members, _Contents(self), 0):
+                for chunk in pack(members, BlobContents(self._ours.values(), self.open), 0):
                     file.write(chunk)
         self._names = names
         self._waiting.clear()
@@ -123,15 +115,7 @@ class OciArchive:
 
     def _members(self, names: RefNames) -> dict[str, Entry]:
         """Return every entry of the archive to be written."""
-        members: dict[str, Entry] = {
-            "blobs": Directory(_FOLDER, {}),
-            "oci-layout": File(_FILE, LAYOUT_VERSION),
-            "index.json": File(_FILE, names.raw),
-        }
-        for digest, blob in self._ours.items():
-            members[f"blobs/{digest.algorithm}"] = Directory(_FOLDER, {})
-            members[blob_name(digest)] = File(_FILE, Slice(digest, 0, blob.size, b""))
-        return members
+        return layout_entries(names, self._ours.values())
 
     def _member(self, descriptor: Descriptor) -> Readable:
         """Open the file of the archive that has these bytes; raises :class:`NotFound`."""
@@ -159,27 +143,6 @@ class OciArchive:
         if known is None or not is_known:
             known = self._known = Tarball(self._path, self.name)
         return known
-
-
-class _Contents:
-    """The blobs of an archive as contents of files to pack; verified once more."""
-
-    def __init__(self, archive: OciArchive) -> None:
-        self._archive = archive
-
-    def read(self, file: File) -> bytes:
-        return b"".join(self.chunks(file))
-
-    def chunks(self, file: File) -> Iterator[bytes]:
-        content = file.content
-        if isinstance(content, bytes):
-            yield content
-            return
-        digest = Digest(content.layer)
-        descriptor = Descriptor(media_type=_ANY_TYPE, digest=digest, size=content.size)
-        with self._archive.open(descriptor) as stream:
-            while data := stream.read(CHUNK):
-                yield data
 
 
 class _Waiting:

@@ -10,30 +10,25 @@ from typing import TYPE_CHECKING
 
 from layersmith.errors import NotFound
 from layersmith.oci.digest import Digest
-from layersmith.rootfs.entries import Directory, File, Meta, Slice
 from layersmith.rootfs.pack import pack
-from layersmith.stores.archive import OciArchive, blob_name
+from layersmith.stores.archive import OciArchive
+from layersmith.stores.packing import BlobContents, blob_name, layout_entries
 from layersmith.stores.parts import open_parts, write_parts
-from layersmith.stores.refnames import LAYOUT_VERSION
 from layersmith.stores.tarball import Tarball
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from layersmith.oci.content import Progress, Readable
     from layersmith.oci.documents import Descriptor
     from layersmith.rootfs.compressor import Compressor
-    from layersmith.rootfs.entries import Entry
     from layersmith.stores.refnames import RefNames
 
     Held = Mapping[Digest, tuple[Descriptor, Callable[[], AbstractContextManager[Readable]]]]
 
 __all__ = ["Bundle", "write_bundle"]
-
-_FILE, _FOLDER = Meta(0o644), Meta(0o755)
-_PIECE = 1 << 20
 
 
 class Bundle(OciArchive):
@@ -84,36 +79,7 @@ def write_bundle(
 
     Returns the files that were written. Raises :class:`OutputError`, and as the blobs do.
     """
-    members: dict[str, Entry] = {
-        "blobs": Directory(_FOLDER, {}),
-        "oci-layout": File(_FILE, LAYOUT_VERSION),
-        "index.json": File(_FILE, names.raw),
-    }
-    for digest, (blob, _) in blobs.items():
-        members[f"blobs/{digest.algorithm}"] = Directory(_FOLDER, {})
-        members[blob_name(digest)] = File(_FILE, Slice(digest, 0, blob.size, b""))
-    tar = pack(members, _Contents(blobs, progress), 0)
+    described = [blob for blob, _ in blobs.values()]
+    contents = BlobContents(described, lambda blob: blobs[blob.digest][1](), progress)
+    tar = pack(layout_entries(names, described), contents, 0)
     return write_parts(path, compressor.compress(tar), limit)
-
-
-class _Contents:
-    """Blobs as contents of files to pack: verified by whom they come from."""
-
-    def __init__(self, blobs: Held, progress: Progress) -> None:
-        self._blobs = blobs
-        self._progress = progress
-        self._total = sum(blob.size for blob, _ in blobs.values())
-
-    def read(self, file: File) -> bytes:
-        return b"".join(self.chunks(file))
-
-    def chunks(self, file: File) -> Iterator[bytes]:
-        content = file.content
-        if isinstance(content, bytes):
-            yield content
-            return
-        _, opener = self._blobs[Digest(content.layer)]
-        with opener() as stream:
-            while data := stream.read(_PIECE):
-                self._progress.advance("bundle", len(data), self._total)
-                yield data

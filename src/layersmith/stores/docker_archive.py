@@ -42,7 +42,8 @@ from layersmith.oci.graph import Visited
 from layersmith.oci.image import is_beside_images
 from layersmith.oci.reference import Reference
 from layersmith.rootfs.entries import Entry, File, Meta
-from layersmith.stores.archive import OciArchive, blob_name
+from layersmith.stores.archive import OciArchive
+from layersmith.stores.packing import blob_name
 from layersmith.stores.refnames import REF_NAME, RefNames
 from layersmith.stores.tarball import compression_of
 

@@ -28,7 +28,8 @@ from layersmith.errors import (
     UnsafePath,
 )
 from layersmith.oci.documents import OCI_INDEX, OCI_MANIFEST
-from layersmith.stores.archive import OciArchive, blob_name
+from layersmith.stores.archive import OciArchive
+from layersmith.stores.packing import blob_name
 from layersmith.stores.refnames import REF_NAME
 
 if TYPE_CHECKING:
