@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.build.image import descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import FakeRegistry, Instead, Reply, error
 
 from layersmith.errors import InvalidInput, LayersmithError, RegistryError, Unauthorized
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
+from layersmith.oci.documents import OCI_INDEX, Descriptor
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry import Registries
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 USER, PASSWORD = "canary-user", "canary-s3cret"
 RAW = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
 BLOB = b"blob" * 1000
-
-
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
 
 
 class Config:

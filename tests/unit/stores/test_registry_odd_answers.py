@@ -6,15 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes.clock import FakeClock
+from tests.build.image import descriptor
 from tests.fakes.registry import Drop, FakeRegistry, Reply, digest_of, error
 
 from layersmith.errors import DigestMismatch, LayersmithError, RegistryError
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
+from layersmith.oci.documents import OCI_INDEX
 from layersmith.oci.reference import Reference
-from layersmith.stores.registry import Registries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,27 +32,16 @@ OTHER_DIGEST: Action = lambda reply: reply.header(  # noqa: E731 - a value, like
 )
 
 
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-
-
 TOP = descriptor(RAW, OCI_INDEX)
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def fake(docker_config: Path) -> Iterator[FakeRegistry]:
     with FakeRegistry(tokens=True, basic=("u", "p")) as registry:
         login = {"auths": {registry.host: {"username": "u", "password": "p"}}}
-        (tmp_path / "config.json").write_text(json.dumps(login))
+        (docker_config / "config.json").write_text(json.dumps(login))
         registry.add_manifest(REPO, RAW, OCI_INDEX, "1")
         yield registry
-
-
-@pytest.fixture
-def repository(fake: FakeRegistry) -> Iterator[RegistryRepository]:
-    with Registries(clock=FakeClock()) as registries:
-        yield registries.repository(Reference.parse(f"{fake.host}/{REPO}:1"))
 
 
 @pytest.mark.parametrize("lost", [Drop(reset=True, acted=True), OTHER_DIGEST])

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.build.image import descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, Reply, error
 
@@ -37,13 +38,8 @@ BLOB = bytes(range(256)) * 4096
 REPO = "library/python"
 
 
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-
-
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def fake(docker_config: Path) -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         registry.add_manifest(REPO, RAW, OCI_INDEX, "3")
         registry.add_blob(REPO, BLOB)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes.clock import FakeClock
+from tests.build.image import descriptor
 from tests.fakes.registry import Drop, FakeRegistry, Instead, Reply, Request, error
 
 from layersmith.errors import (
@@ -24,7 +24,7 @@ from layersmith.errors import (
 )
 from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_LAYER, OCI_MANIFEST, Descriptor
+from layersmith.oci.documents import OCI_MANIFEST, Descriptor
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry import Registries, RegistryOptions
 from layersmith.stores.registry_options import Limits
@@ -40,26 +40,19 @@ BLOB = bytes(range(256)) * 8192
 REPO = "team/app"
 
 
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-
-
 def reference(fake: FakeRegistry, name: str = REPO) -> Reference:
     return Reference.parse(f"{fake.host}/{name}:1")
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def fake(docker_config: Path) -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         yield registry
 
 
 @pytest.fixture
-def repository(fake: FakeRegistry) -> Iterator[RegistryRepository]:
-    options = RegistryOptions(limits=Limits(connect=2, read=2))
-    with Registries(options, clock=FakeClock()) as registries:
-        yield registries.repository(reference(fake))
+def limits() -> Limits:
+    return Limits(connect=2, read=2)
 
 
 def put(repository: RegistryRepository, data: bytes = BLOB) -> None:

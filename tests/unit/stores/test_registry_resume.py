@@ -9,13 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.build.image import descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, Reply, error
 
 from layersmith.errors import DigestMismatch, NotFound, RegistryError, SizeMismatch
 from layersmith.oci.content import read_document
-from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_LAYER, Descriptor
 from layersmith.oci.reference import Reference
 from layersmith.stores.cache import Cache, CachedSource
 from layersmith.stores.registry import Registries, RegistryOptions
@@ -30,14 +29,7 @@ if TYPE_CHECKING:
 BLOB = bytes(range(256)) * 4096
 REPO = "team/app"
 
-
-def descriptor(data: bytes) -> Descriptor:
-    return Descriptor(media_type=OCI_LAYER, digest=Digest.of(data), size=len(data))
-
-
-@pytest.fixture(autouse=True)
-def _no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("docker_config")
 
 
 @pytest.fixture
@@ -45,17 +37,6 @@ def fake() -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         registry.add_blob(REPO, BLOB)
         yield registry
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def repository(fake: FakeRegistry, clock: FakeClock) -> Iterator[RegistryRepository]:
-    with Registries(clock=clock) as registries:
-        yield registries.repository(Reference.parse(f"{fake.host}/{REPO}:1"))
 
 
 def read(repository: RegistryRepository, data: bytes = BLOB) -> bytes:

@@ -7,19 +7,19 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakes.clock import FakeClock
+from tests.build.image import descriptor
 from tests.fakes.registry import Drop, FakeRegistry, Reply, error
 
 from layersmith.errors import LayersmithError, NotFound, RegistryError, Unauthorized
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
-from layersmith.oci.reference import Reference
-from layersmith.stores.registry import Registries
+from layersmith.oci.documents import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.clock import FakeClock
 
     from layersmith.stores.registry_repository import RegistryRepository
 
@@ -30,31 +30,15 @@ PASSING = [408, 425, 429, 499, 500, 502, 503, 504, 522]
 STAYING = [400, 401, 403, 404, 410, 501]
 
 
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-
-
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def fake(docker_config: Path) -> Iterator[FakeRegistry]:
     with FakeRegistry(tokens=True, basic=("u", "p")) as registry:
-        (tmp_path / "config.json").write_text(
+        (docker_config / "config.json").write_text(
             json.dumps({"auths": {registry.host: {"username": "u", "password": "p"}}})
         )
         registry.add_manifest(REPO, RAW, OCI_INDEX, "3")
         registry.add_blob(REPO, BLOB)
         yield registry
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def repository(fake: FakeRegistry, clock: FakeClock) -> Iterator[RegistryRepository]:
-    with Registries(clock=clock) as registries:
-        yield registries.repository(Reference.parse(f"{fake.host}/{REPO}:3"))
 
 
 def everything(repository: RegistryRepository) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.build.image import descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, Instead, Reply, Request, error
 
@@ -18,7 +19,7 @@ from layersmith.errors import (
 )
 from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_LAYER, OCI_MANIFEST, Descriptor
+from layersmith.oci.documents import OCI_MANIFEST
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry import Registries, RegistryOptions
 from layersmith.stores.registry_options import Limits
@@ -35,27 +36,15 @@ REPO = "team/app"
 WHAT = Digest.of(BLOB)
 
 
-def descriptor(data: bytes, media_type: str = OCI_LAYER) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-
-
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def fake(docker_config: Path) -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         yield registry
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def repository(fake: FakeRegistry, clock: FakeClock) -> Iterator[RegistryRepository]:
-    options = RegistryOptions(limits=Limits(connect=2, read=2))
-    with Registries(options, clock=clock) as registries:
-        yield registries.repository(Reference.parse(f"{fake.host}/{REPO}:1"))
+def limits() -> Limits:
+    return Limits(connect=2, read=2)
 
 
 def put(repository: RegistryRepository, data: bytes = BLOB) -> None:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.build.certificates import self_signed
+from tests.build.image import descriptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import Drop, FakeRegistry, error
 
 from layersmith.errors import InvalidInput, RegistryError, SizeMismatch
 from layersmith.oci.content import held, read_document
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, Descriptor
+from layersmith.oci.documents import OCI_INDEX, Descriptor
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry import Registries
 from layersmith.stores.registry_client import RegistryClient
@@ -35,10 +36,6 @@ RAW = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
 BLOB = bytes(range(256)) * 4096
 REPO = "team/app"
 QUICK = Limits(connect=0.5, read=0.25)
-
-
-def descriptor(data: bytes) -> Descriptor:
-    return Descriptor(media_type=OCI_LAYER, digest=Digest.of(data), size=len(data))
 
 
 @pytest.fixture(autouse=True)
