@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.reliability.disk_jobs import WARM, Job
+from tests.reliability.entered import entered
 from tests.reliability.syscalls import Call, Ended, Verdict, watched
 
-from layersmith.cli import app
 from layersmith.errors import LayersmithError
 from layersmith.oci.graph import walk
 from layersmith.stores.archive import OciArchive
@@ -214,11 +214,8 @@ def _whole(place: Any, tag: str) -> str:
 
 def _as_program(words: list[str]) -> int:
     """Be the program, from its entry to what runs at its end, in a forked process."""
-    sys.argv = ["layersmith", *words]
     try:
-        app.main()
-    except SystemExit as end:
-        code = int(end.code or 0)
+        code = entered(*words)
     except BaseException:  # noqa: BLE001 - a traceback is what the row looks for
         traceback.print_exc()
         code = 1

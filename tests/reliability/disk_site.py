@@ -9,7 +9,6 @@ import gc
 import gzip
 import random
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,9 +18,9 @@ from pathlib import Path
 from tests.build.world import write_world
 from tests.reliability.disk_cells import Cell
 from tests.reliability.disk_jobs import ASSEMBLE, JOBS, Job
+from tests.reliability.entered import entered
 from tests.reliability.syscalls import Call, Verdict
 
-from layersmith.cli import app
 from layersmith.stores.layout import Layout
 
 __all__ = ["Point", "Site", "stratified"]
@@ -152,12 +151,8 @@ def _damage(root: Path) -> None:
 
 
 def _main(words: list[str]) -> tuple[int, str]:
-    sys.argv = ["layersmith", *words]
     text = tempfile.TemporaryFile("w+")  # noqa: SIM115
     with text, contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-        try:
-            app.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = entered(*words)
         text.seek(0)
         return code, text.read()

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import ssl
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -32,6 +31,7 @@ from tests.fakes.clock import ThreadClock
 from tests.fakes.names import Names
 from tests.fakes.registry import FakeRegistry, Instead
 from tests.fakes.shelves import Shelves
+from tests.reliability.entered import entered
 
 from layersmith.cli import app
 from layersmith.oci.content import is_manifest
@@ -282,7 +282,6 @@ class Site:
         out, err = io.StringIO(), io.StringIO()
         began = time.monotonic()
         with (
-            patch.object(sys, "argv", ["layersmith", *arguments, *network]),
             patch.dict(os.environ, self._environment(), clear=True),
             patch.object(tempfile, "tempdir", None),
             contextlib.redirect_stdout(out),
@@ -291,9 +290,7 @@ class Site:
         ):
             terminated = signal.getsignal(signal.SIGTERM)
             try:
-                app.main()
-            except SystemExit as end:
-                status = int(end.code or 0)
+                status = entered(*arguments, *network)
             finally:
                 signal.signal(signal.SIGTERM, terminated)  # a command has one of its own
         return Ended(

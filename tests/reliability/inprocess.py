@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from unittest.mock import patch
 
+from tests.reliability.entered import entered
 from typer.main import get_command
 
 from layersmith.cli import app as program
@@ -47,17 +48,13 @@ class Ran:
 
 
 def run(*arguments: str) -> Ran:
-    """Run one command; :class:`SystemExit` is how it ends."""
+    """Run one command."""
     out, err = _captured(), _captured()
-    code = 0
     with (
-        patch.multiple(sys, argv=["layersmith", *arguments], stdout=out, stderr=err),
+        patch.multiple(sys, stdout=out, stderr=err),
         patch.object(program, "app", _COMMAND),
     ):
-        try:
-            program.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
+        code = entered(*arguments)
     return Ran(arguments, code, _text(out), _text(err))
 
 

@@ -20,7 +20,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,20 +203,16 @@ def _main(
         logging.basicConfig(level=logging.DEBUG)
     if bug := environment.get("PLANTED_BUG"):
         _plant(bug)
-    from layersmith.cli.app import main
+    from tests.reliability.entered import entered
 
-    sys.argv = ["layersmith", *arguments]
-    code: Any = 1
+    code = 1
     try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code
+        code = entered(*arguments)
     finally:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        Path(place, "code").write_text(str(code or 0))
+        Path(place, "code").write_text(str(code))
     sys.exit(code)
 
 
