@@ -39,9 +39,10 @@ _ELSEWHERE: Final[dict[str, Any]] = {"output": "", "push": (), "mirrors": {}, "p
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is delivered beside the images: SBOMs in these formats."""
+    """What is delivered beside the images: SBOMs in these formats, provenance."""
 
     sboms: tuple[str, ...] = ()
+    provenance: bool = False
 
 
 PLAIN: Final = Beside()
@@ -64,7 +65,7 @@ def assemble(
     key = _key(target, recipe, inputs, pinned)
     outcome = Outcome.recall(workshop.cache, key)
     if outcome is not None and (beside == PLAIN or _is_held(workshop, outcome)):
-        attached = _attached(workshop, inputs, outcome, beside)
+        attached = _attached(workshop, recipe, inputs, outcome, beside)
         names = _deliver(workshop, target, inputs, outcome, places, attached, hold=True)
         if names is not None:
             return Assembled(target, *inputs, outcome, names, attached)
@@ -72,7 +73,7 @@ def assemble(
 
     outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
-    attached = _attached(workshop, inputs, outcome, beside)
+    attached = _attached(workshop, recipe, inputs, outcome, beside)
     names = _deliver(workshop, target, inputs, outcome, places, attached, hold=False)
     assert names is not None
     return Assembled(target, *inputs, outcome, names, attached)
@@ -84,14 +85,19 @@ def _is_held(workshop: Workshop, outcome: Outcome) -> bool:
 
 
 def _attached(
-    workshop: Workshop, inputs: Inputs, outcome: Outcome, beside: Beside
+    workshop: Workshop, recipe: Recipe, inputs: Inputs, outcome: Outcome, beside: Beside
 ) -> list[Attached]:
     if beside == PLAIN:
         return []
     from layersmith.assemble.attaching import attached_sboms  # noqa: PLC0415 - see above
 
     with workshop.timed("describe"):
-        return list(attached_sboms(workshop, inputs, outcome, beside.sboms))
+        found = list(attached_sboms(workshop, inputs, outcome, beside.sboms))
+        if beside.provenance:
+            from layersmith.assemble.proving import attached_provenance  # noqa: PLC0415 - as above
+
+            found += attached_provenance(workshop, recipe, inputs, outcome)
+    return found
 
 
 def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:

@@ -49,7 +49,11 @@ def check_places(places: Iterable[Place]) -> None:
 
 
 def referrer(
-    subject: Descriptor, content: Descriptor, artifact_type: str, epoch: int
+    subject: Descriptor,
+    content: Descriptor,
+    artifact_type: str,
+    epoch: int,
+    annotations: Mapping[str, str] | None = None,
 ) -> Document[Manifest]:
     """Return the manifest that says `content` is about `subject`."""
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -61,7 +65,7 @@ def referrer(
         "config": _plain(empty),
         "layers": [_plain(content)],
         "subject": _plain(subject),
-        "annotations": {_CREATED: created},
+        "annotations": dict(sorted({**(annotations or {}), _CREATED: created}.items())),
     }
     return Document.write(json, OCI_MANIFEST, Manifest)
 

@@ -67,6 +67,11 @@ class Rebuilt:
     rebuilt: Digest
     differences: tuple[Difference, ...]
 
+    @property
+    def is_equal(self) -> bool:
+        """Tell whether nothing differs."""
+        return self.image == self.rebuilt and not self.differences
+
 
 def published(name: str, source: Source, identifier: str) -> Published:
     """Read an image's documents; raises :class:`NotFound` or :class:`DocumentError`."""

@@ -43,6 +43,12 @@ SbomFormat = Annotated[
     list[str] | None,
     typer.Option(help="spdx-json or cyclonedx-json; repeatable. Implies --sbom.", metavar="NAME"),
 ]
+Provenance = Annotated[
+    bool,
+    typer.Option(
+        "--provenance", help="Attach how it was made (in-toto, SLSA v1) to index and images."
+    ),
+]
 Documents = Annotated[
     Path | None,
     typer.Option(help="Write what is attached into a directory too.", metavar="DIR"),
@@ -61,6 +67,7 @@ def assemble(
     push: Push = None,
     sbom: Sbom = False,
     sbom_format: SbomFormat = None,
+    provenance: Provenance = False,
     documents: Documents = None,
     cache_dir: CacheDir = None,
     json: Json = False,
@@ -75,7 +82,7 @@ def assemble(
     layersmith assemble 3.13-debian13 --push registry.example/team/python
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
     layersmith assemble --file layersmith.toml --locked --json
-    layersmith assemble 3.13-debian13 --push registry.example/team/python --sbom
+    layersmith assemble 3.13-debian13 --push registry.example/team/python --sbom --provenance
     layersmith assemble --bundle python.bundle --push registry.site.example/team/python
     ```
     """
@@ -90,7 +97,7 @@ def assemble(
     recipe = structs.replace(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
-    beside = Beside(tuple(sbom_format or (["spdx-json"] if sbom else ())))
+    beside = Beside(tuple(sbom_format or (["spdx-json"] if sbom else ())), provenance)
     recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
     with (
         cache_directory(cache_dir) as cache,

@@ -43,6 +43,10 @@ def write_document(cache: Cache, content: Descriptor, path: Path | None) -> None
 
 def write_attached(cache: Cache, done: Assembled, folder: Path) -> None:
     """Write everything that was attached to the images into `folder`."""
+    written = set()
     for one in done.attached:
+        if one.content.digest in written:  # one document about several images
+            continue
+        written.add(one.content.digest)
         platform = str(one.platform) if one.platform else ""
         write_document(cache, one.content, folder / file_name(str(done.target), platform, one.name))

@@ -41,6 +41,15 @@ LockFile = Annotated[
         metavar="FILE",
     ),
 ]
+ProvenanceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--provenance",
+        help="Take everything from a provenance statement; without REF what comes out is compared "
+        "with the digests that it names. Its signature is not checked here.",
+        metavar="FILE",
+    ),
+]
 
 
 @takes_network
@@ -49,6 +58,7 @@ def rebuild(
     ref: Image = "",
     bundle: BundleFile = None,
     lock: LockFile = None,
+    provenance: ProvenanceFile = None,
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,6 +72,7 @@ def rebuild(
 
     ```
     layersmith rebuild registry.example/team/python:3.13-debian13
+    layersmith rebuild --provenance 3.13-debian13.provenance.json
     layersmith rebuild --bundle python.bundle
     layersmith rebuild registry.site.example/team/python:3.13-debian13 --bundle python.bundle
     ```
@@ -73,8 +84,10 @@ def rebuild(
     from layersmith.cli.progress import shown
     from layersmith.recipe.lock import read_lock
 
-    if not ref and bundle is None:
+    if not ref and bundle is None and provenance is None:
         raise InvalidInput("there is nothing to rebuild", hint="name an image, or --bundle FILE")
+    if provenance is not None and (bundle is not None or lock is not None):
+        raise InvalidInput("--provenance says it all: leave out --bundle and --lock")
     if bundle is not None and lock is not None:
         raise InvalidInput("--lock beside --bundle", hint="a bundle has its lock: leave it out")
     with (
@@ -83,12 +96,31 @@ def rebuild(
         Workshop(cache, network, progress, Forgetful) as workshop,
     ):
         opened = open_bundle(bundle) if bundle is not None else None
-        image = _published(workshop, ref, opened)
         known = read_lock(lock) if lock is not None else None
-        done = run(workshop, image, lock=known, bundle=opened)
+        if provenance is not None:
+            done = _proved(workshop, provenance, ref)
+        else:
+            done = run(workshop, _published(workshop, ref, opened), lock=known, bundle=opened)
     typer.echo(_json(done) if json else _text(done))
-    if done.image != done.rebuilt:
+    if not done.is_equal:
         raise Differs(f"{done.name} is not what it is said to be made from")
+
+
+def _proved(workshop: Workshop, path: Path, ref: str) -> Rebuilt:
+    from layersmith.assemble.proving import check_subject, findable, prove, read_provenance
+    from layersmith.assemble.rebuilding import Rebuilt, rebuild
+    from layersmith.oci.digest import Digest
+
+    claim = read_provenance(path)
+    if ref:
+        image = _published(workshop, ref, None)
+        check_subject(claim, image.name, image.top.descriptor.digest)
+        findable(claim.lock)
+        return rebuild(workshop, image, lock=claim.lock)
+    missed = prove(workshop, claim)
+    said = claim.subjects[0].digest
+    made = Digest(missed[0].rebuilt) if missed else said
+    return Rebuilt(str(path), said, made, missed)
 
 
 def _published(workshop: Workshop, ref: str, opened: Opened | None) -> Published:
@@ -106,7 +138,7 @@ def _published(workshop: Workshop, ref: str, opened: Opened | None) -> Published
 
 
 def _text(done: Rebuilt) -> str:
-    if done.image == done.rebuilt:
+    if done.is_equal:
         return f"{one_line(done.name)}: equal\n  {done.image}"
     lines = [f"{one_line(done.name)}: differs", f"  image    {done.image}"]
     lines.append(f"  rebuilt  {done.rebuilt}")
@@ -121,7 +153,7 @@ def _json(done: Rebuilt) -> str:
 
     document = {
         "name": done.name,
-        "equal": done.image == done.rebuilt,
+        "equal": done.is_equal,
         "digest": done.image,
         "rebuilt": done.rebuilt,
         "differences": [asdict(difference) for difference in done.differences],

@@ -1,0 +1,152 @@
+"""Provenance meets images: made of what was assembled, and tried by assembling again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from layersmith import __version__
+from layersmith.assemble.attaching import referrer
+from layersmith.assemble.comparing import Difference
+from layersmith.assemble.describing import keep
+from layersmith.assemble.inputs import resolve
+from layersmith.assemble.locked import pinned_by
+from layersmith.assemble.outcome import Attached
+from layersmith.assemble.reading import created_at
+from layersmith.attest.provenance import (
+    MEDIA_TYPE,
+    PREDICATE_TYPE,
+    Subject,
+    parse_provenance,
+    statement,
+)
+from layersmith.errors import InvalidInput, one_line
+from layersmith.oci.strictjson import MAX_DOCUMENT
+from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
+from layersmith.recipe.shape import shape, shape_digest
+from layersmith.recipe.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from layersmith.assemble.inputs import Input, Inputs
+    from layersmith.assemble.outcome import Outcome
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.attest.provenance import Claim
+    from layersmith.recipe.recipe import Recipe
+
+__all__ = ["attached_provenance", "check_subject", "lock_made_by", "prove", "read_provenance"]
+
+_SUFFIX: Final = "provenance.json"
+_PREDICATE: Final = "in-toto.io/predicate-type"
+
+
+def attached_provenance(
+    workshop: Workshop, recipe: Recipe, inputs: Inputs, outcome: Outcome
+) -> Iterator[Attached]:
+    """Yield one statement, attached to the index and to every platform's manifest."""
+    lock = lock_made_by(recipe, inputs, outcome)
+    raw = statement(lock, list(_subjects(recipe, outcome)))
+    content = keep(workshop, raw, MEDIA_TYPE)
+    epoch = max(about.epoch for about in lock.platforms.values())
+    about = {_PREDICATE: PREDICATE_TYPE}
+    index = outcome.index.descriptor
+    manifest = referrer(index, content, MEDIA_TYPE, epoch, about)
+    yield Attached(_SUFFIX, None, index, content, manifest)
+    for made in outcome.made:
+        subject = made.image.manifest.descriptor
+        manifest = referrer(subject, content, MEDIA_TYPE, epoch, about)
+        yield Attached(_SUFFIX, made.image.platform, subject, content, manifest)
+
+
+def lock_made_by(recipe: Recipe, inputs: Inputs, outcome: Outcome) -> Lock:
+    """Return the lock that gives `outcome` again.
+
+    It has no lists of packages, which decide nothing, and names no place of this machine.
+    """
+    base, builder = inputs
+    platforms = {}
+    for made in sorted(outcome.made, key=lambda made: made.image.platform.key):
+        platform = made.image.platform
+        platforms[str(platform)] = LockedPlatform(
+            base=base.image(platform).manifest.descriptor.digest,
+            builder=builder.image(platform).manifest.descriptor.digest,
+            epoch=created_at(made.image),
+        )
+    return Lock(
+        python=outcome.python,
+        recipe_digest=shape_digest(recipe),
+        made=Made(__version__, recipe.compressor().identity),
+        recipe=shape(recipe),
+        base=_input(base),
+        builder=_input(builder),
+        platforms=platforms,
+    )
+
+
+def read_provenance(path: Path) -> Claim:
+    """Read a file; raises :class:`InvalidInput` or :class:`DocumentError`."""
+    where = one_line(str(path))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_DOCUMENT + 1)
+    except OSError as error:
+        raise InvalidInput(f"{where}: cannot be read: {error.strerror}") from None
+    return parse_provenance(raw, where)
+
+
+def check_subject(claim: Claim, name: str, digest: str) -> None:
+    """Raise :class:`InvalidInput` where a statement is not about an image."""
+    if digest not in {subject.digest for subject in claim.subjects}:
+        raise InvalidInput(
+            f"the provenance does not speak of {name} {digest}",
+            hint=f"it speaks of {', '.join(subject.digest for subject in claim.subjects[:5])}",
+        )
+
+
+def prove(workshop: Workshop, claim: Claim) -> tuple[Difference, ...]:
+    """Assemble what a statement says again; return the subjects that did not come out.
+
+    Raises :class:`InvalidInput` for inputs that nobody else can find, and what an assemble
+    raises.
+    """
+    from layersmith.assemble.pipeline import make, plan  # noqa: PLC0415 - see assembling
+
+    lock = claim.lock
+    findable(lock)
+    recipe, pinned, target = lock.wish, pinned_by(lock), Target.parse(lock.wish.target)
+    inputs = resolve(workshop, target, recipe, pinned)
+    outcome = make(workshop, plan(workshop, target, recipe, inputs, pinned))
+    made = [subject.digest for subject in _subjects(recipe, outcome)]
+    compressor = recipe.compressor().identity
+    missed = [
+        Difference(subject.name or "subject", "the digest", subject.digest, made[0])
+        for subject in claim.subjects
+        if subject.digest not in made
+    ]
+    if missed and compressor != lock.made.compressor:
+        missed.append(Difference("layer", "the compressor", lock.made.compressor, compressor))
+    return tuple(missed)
+
+
+def findable(lock: Lock) -> None:
+    """Raise :class:`InvalidInput` where base or builder was a file of some machine."""
+    for what, input_ in (("base", lock.base), ("builder", lock.builder)):
+        if not input_.reference:
+            raise InvalidInput(
+                f"the provenance does not say where its {what} {input_.digest} is: "
+                "it was a local file",
+                hint="give --bundle FILE or --lock FILE",
+            )
+
+
+def _subjects(recipe: Recipe, outcome: Outcome) -> Iterator[Subject]:
+    yield Subject(recipe.target, outcome.index.descriptor.digest)
+    for made in sorted(outcome.made, key=lambda made: made.image.platform.key):
+        digest = made.image.manifest.descriptor.digest
+        yield Subject(f"{recipe.target} {made.image.platform}", digest)
+
+
+def _input(input_: Input) -> LockedInput:
+    top, reference = input_.top.descriptor, input_.place.reference
+    return LockedInput(str(reference or ""), top.digest, top.media_type, top.size)
