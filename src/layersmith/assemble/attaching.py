@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["attached_sboms", "check_places", "lists_at", "referrer", "with_attached"]
 
 _CREATED: Final = "org.opencontainers.image.created"
+_TITLE: Final = "org.opencontainers.image.title"
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
@@ -52,10 +53,14 @@ def referrer(
     subject: Descriptor,
     content: Descriptor,
     artifact_type: str,
+    title: str,
     epoch: int,
     annotations: Mapping[str, str] | None = None,
 ) -> Document[Manifest]:
-    """Return the manifest that says `content` is about `subject`."""
+    """Return the manifest that says `content` is about `subject`.
+
+    `title` is how tools that pull artifacts call the file.
+    """
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     empty = Descriptor(media_type=_EMPTY_TYPE, digest=Digest.of(_EMPTY), size=len(_EMPTY))
     json = {
@@ -63,7 +68,7 @@ def referrer(
         "mediaType": OCI_MANIFEST,
         "artifactType": artifact_type,
         "config": _plain(empty),
-        "layers": [_plain(content)],
+        "layers": [{**_plain(content), "annotations": {_TITLE: title}}],
         "subject": _plain(subject),
         "annotations": dict(sorted({**(annotations or {}), _CREATED: created}.items())),
     }
@@ -108,7 +113,8 @@ def lists_at(
 
 def _about(image: Image, content: Descriptor, artifact_type: str, suffix: str) -> Attached:
     subject = image.manifest.descriptor
-    manifest = referrer(subject, content, artifact_type, created_at(image))
+    title = f"sbom.{suffix}"
+    manifest = referrer(subject, content, artifact_type, title, created_at(image))
     return Attached(suffix, image.platform, subject, content, manifest)
 
 

@@ -51,11 +51,11 @@ def attached_provenance(
     epoch = max(about.epoch for about in lock.platforms.values())
     about = {_PREDICATE: PREDICATE_TYPE}
     index = outcome.index.descriptor
-    manifest = referrer(index, content, MEDIA_TYPE, epoch, about)
+    manifest = referrer(index, content, MEDIA_TYPE, _SUFFIX, epoch, about)
     yield Attached(_SUFFIX, None, index, content, manifest)
     for made in outcome.made:
         subject = made.image.manifest.descriptor
-        manifest = referrer(subject, content, MEDIA_TYPE, epoch, about)
+        manifest = referrer(subject, content, MEDIA_TYPE, _SUFFIX, epoch, about)
         yield Attached(_SUFFIX, made.image.platform, subject, content, manifest)
 
 
