@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.build.sboms import faults
 from tests.build.site import FILE, Site
-from tests.fakes.registry import FakeRegistry
+from tests.fakes.registry import FakeRegistry, Reply
 
 from layersmith.assemble.places import Place
 from layersmith.assemble.referrers import find, referrers_tag
 from layersmith.errors import InvalidInput, NotFound
 from layersmith.oci.digest import Digest
+from layersmith.oci.documents import OCI_INDEX
 from layersmith.oci.graph import walk
 from layersmith.stores.layout import Layout
 
@@ -144,7 +145,7 @@ def test_of_several_platforms_one_is_chosen_or_each_has_a_file(site: Site) -> No
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
+def fake() -> Iterator[FakeRegistry]:
     with FakeRegistry() as registry:
         yield registry
 
@@ -166,6 +167,20 @@ def test_a_registry_without_the_api_lists_them_under_tags(site: Site, fake: Fake
     raw = site.run_plain("inspect", f"{place}2:{referrers_tag(image)}", "--raw")
     assert hashlib.sha256(raw.encode()).hexdigest()
     assert json.loads(raw) == listed
+
+
+def test_a_registry_with_the_api_needs_no_tags(site: Site, fake: FakeRegistry) -> None:
+    listed = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}).encode()
+    fake.always("GET", "/referrers/", Reply(200, {"Content-Type": OCI_INDEX}, listed))
+    done = assembled(site, "--push", f"{fake.host}/team/image:t", *BOTH)
+    written = [
+        r.target.rpartition("/")[2]
+        for r in fake.log
+        if r.method == "PUT" and "/manifests/" in r.target
+    ]
+    assert not [name for name in written if name.startswith("sha256-")]
+    order = [written.index(one["digest"]) for one in done["attached"]]
+    assert written.index(done["digest"]) < min(order) <= max(order) < written.index("t")
 
 
 def test_an_image_that_is_not_there_is_not_found(site: Site) -> None:
