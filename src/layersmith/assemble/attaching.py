@@ -45,7 +45,7 @@ def check_places(places: Iterable[Place]) -> None:
         if place.holds_one:
             raise InvalidInput(
                 f"{place} cannot hold what is about an image",
-                hint="use an oci-archive, or write the documents with --documents DIR",
+                hint="use an oci-archive; layersmith sbom writes files",
             )
 
 

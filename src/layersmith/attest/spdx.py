@@ -138,7 +138,7 @@ def _packages(found: Inventory) -> Iterator[_Package]:
             version_info=found.system.version,
             comment=found.system.title,
         )
-    for layer in found.layers:
+    for layer in _layers(found):
         yield _made(
             _layer_id(layer.diff_id),
             str(layer.descriptor.digest),
@@ -229,7 +229,7 @@ def _relationships(found: Inventory) -> Iterator[_Relationship]:
     yield _Relationship(_DOCUMENT, "DESCRIBES", _IMAGE)
     if found.system is not None:
         yield _Relationship(_IMAGE, "CONTAINS", _SYSTEM)
-    for layer in found.layers:
+    for layer in _layers(found):
         yield _Relationship(_IMAGE, "CONTAINS", _layer_id(layer.diff_id))
     for component in found.components:
         here = _component_id(component)
@@ -242,6 +242,11 @@ def _relationships(found: Inventory) -> Iterator[_Relationship]:
         yield _Relationship(_IMAGE, "CONTAINS", _file_id(file))
     for file in found.files:
         yield _Relationship(_file_id(file), "EXPANDED_FROM_ARCHIVE", _layer_id(file.layer))
+
+
+def _layers(found: Inventory) -> list[Layer]:
+    """Return each layer once: an image may have one, an empty one say, several times."""
+    return list({layer.diff_id: layer for layer in found.layers}.values())
 
 
 def _of_layer(layer: Layer) -> str:

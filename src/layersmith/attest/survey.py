@@ -34,7 +34,8 @@ _STATUS: Final = "var/lib/dpkg/status"
 _RELEASE = re.compile(r"""^(ID|VERSION_ID|PRETTY_NAME)=["']?([^"'\n]*)["']?\s*$""", re.MULTILINE)
 _MINOR = re.compile(r"3\.\d{1,2}(?!\d)", re.ASCII)
 _MAINTAINER = re.compile(rb"^Maintainer:[ \t]*([^\n]+)$", re.MULTILINE | re.IGNORECASE)
-_EXPRESSION = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*", re.ASCII)
+# An SPDX expression of listed licences: others would have to be written out (SPDX 2.3, annex D).
+_EXPRESSION = re.compile(r"(?!.*Ref-)[A-Za-z0-9.+() -]{1,500}", re.ASCII)
 
 
 def survey(image: Image, root: Root, epoch: int) -> Inventory:

@@ -11,6 +11,7 @@ from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.documents import write_attached
 from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
+from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
@@ -88,7 +89,7 @@ def assemble(
     """
     from msgspec import structs
 
-    from layersmith.assemble.assembling import Beside
+    from layersmith.assemble.assembling import PLAIN, Beside
     from layersmith.assemble.assembling import assemble as run
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
@@ -98,6 +99,8 @@ def assemble(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
     beside = Beside(tuple(sbom_format or (["spdx-json"] if sbom else ())), provenance)
+    if documents is not None and beside == PLAIN:
+        raise RecipeError("--documents, but there is none", hint="add --sbom or --provenance")
     recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
     with (
         cache_directory(cache_dir) as cache,

@@ -99,6 +99,28 @@ def test_spdx_says_of_every_file_whose_it_is_and_where_it_came_from() -> None:
         assert [c["algorithm"] for c in one["checksums"]] == ["SHA1", "SHA256"]
 
 
+def test_a_layer_that_an_image_has_twice_is_there_once() -> None:
+    empty = archive()
+    document = json.loads(spdx(taken([empty, archive(file("a", b"a")), empty])))
+    ids = [one["SPDXID"] for one in document["packages"]]
+    relations = [tuple(one.values()) for one in document["relationships"]]
+    assert len(ids) == len(set(ids)) == 3
+    assert len(relations) == len(set(relations))
+
+
+@pytest.mark.parametrize(
+    ("said", "declared"),
+    [("MIT", "MIT"), ("(MIT OR Apache-2.0) AND BSD-3-Clause", None), ("LicenseRef-own", "NOASSERTION"),
+     ("see <file>", "NOASSERTION"), ("MIT\n", "MIT")],
+)  # fmt: skip
+def test_only_a_licence_that_spdx_lists_is_declared(said: str, declared: str | None) -> None:
+    place = "usr/lib/python3/dist-packages/x-1.dist-info/METADATA"
+    text = f"Name: x\nVersion: 1\nLicense-Expression: {said}\n"
+    document = json.loads(spdx(taken([archive(file(place, text.encode()))])))
+    (found,) = (one for one in document["packages"] if one["name"] == "x")
+    assert found["licenseDeclared"] == (declared or said)
+
+
 def test_spdx_verification_codes_are_over_the_files_that_are_contained() -> None:
     document = json.loads(spdx(taken()))
     sha1 = {one["SPDXID"]: one["checksums"][0]["checksumValue"] for one in document["files"]}

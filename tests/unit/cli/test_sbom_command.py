@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from tests.fakes.registry import FakeRegistry, Reply
 
 from layersmith.assemble.places import Place
 from layersmith.assemble.referrers import find, referrers_tag
-from layersmith.errors import InvalidInput, NotFound
+from layersmith.errors import InvalidInput, NotFound, RecipeError
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX
 from layersmith.oci.graph import walk
@@ -76,6 +78,30 @@ def test_the_same_bytes_wherever_and_whenever(site: Site, form: str, media_type:
     assert (site.folder / "deep/x.json").read_text() == expected
     again = assembled(site, "--output", "oci:again:t", "--sbom-format", form)
     assert again["attached"][0]["content"]["digest"] == Digest.of(expected.encode())
+
+
+def test_only_who_asks_loads_the_code(site: Site) -> None:
+    check = (
+        "import sys\nfrom layersmith.cli.app import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "print(sorted(m for m in sys.modules if m.startswith('layersmith.attest') or 'attaching' in m))"
+    )
+    options = ("--cache-dir", "cache", "-q", "--json", "--output", "oci:out:t")
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", check, "assemble", *FILE, *options, *more],
+            capture_output=True, text=True, check=True,
+        ).stdout.splitlines()[-1]
+        for more in ((), ("--sbom",), ("--sbom",))
+    ]  # fmt: skip
+    assert said[0] == "[]"
+    assert "layersmith.attest.survey" in said[1]
+    assert said[2] == "['layersmith.assemble.attaching']"
+
+
+def test_documents_need_something_to_write(site: Site) -> None:
+    with pytest.raises(RecipeError, match="there is none"):
+        assembled(site, "--documents", "docs")
 
 
 def test_an_image_without_a_wish_has_no_sbom(site: Site) -> None:
