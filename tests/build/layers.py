@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from layersmith.rootfs.layer import Change, overlay, read_layer
 from layersmith.rootfs.tree import Root
+from layersmith.stores.index import index_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from layersmith.rootfs.entries import File
 
@@ -43,3 +44,7 @@ def stacked(*layers: bytes) -> Root:
     named = {f"layer {number}": data for number, data in enumerate(layers)}
     tree = overlay([changes(data, name) for name, data in named.items()])
     return Root(tree, LayerContents(named))
+
+
+def pack_index(size: int, changes: Sequence[Change]) -> bytes:
+    return b"".join(index_pieces(size, changes))

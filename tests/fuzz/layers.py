@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import zstandard
 from tests.build.corpus import CASES, FRAMES
-from tests.build.layers import changes, stacked
+from tests.build.layers import changes, pack_index, stacked
 from tests.build.mutants import WHOLE, random_layers
 from tests.build.streams import Dribble
 from tests.build.tar import BLOCK
@@ -22,7 +22,7 @@ from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.entries import Directory
 from layersmith.rootfs.layer import Change, read_layer
 from layersmith.rootfs.pack import pack
-from layersmith.stores.index import pack_index, unpack_index
+from layersmith.stores.index import unpack_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.build.corpus import CASES
 from tests.build.image import AMD64, Made, for_platform, put_index
-from tests.build.layers import stacked
+from tests.build.layers import pack_index, stacked
 from tests.build.mutants import WHOLE, mutated
 from tests.fakes.memory import Memory
 from tests.property.strategies import damaged, json_values, loose_text, mutations
@@ -31,7 +31,7 @@ from layersmith.oci.strictjson import decode
 from layersmith.recipe.recipe import Recipe, User, read_recipe
 from layersmith.recipe.target import Target
 from layersmith.rootfs.compression import decompress
-from layersmith.stores.index import pack_index, unpack_index
+from layersmith.stores.index import unpack_index
 from layersmith.stores.layout import Layout
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.build.image import descriptor
+from tests.build.layers import pack_index
 from tests.property.strategies import few_paths, json_values, loose_text, metas, targets
 
 from layersmith.errors import DocumentError, InvalidInput, VerificationError
@@ -26,7 +27,7 @@ from layersmith.oci.reference import Reference
 from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.rootfs.entries import Directory, File, Kind, Slice, Special, Symlink
 from layersmith.rootfs.layer import Change, HardLink, Opaque, Whiteout, put
-from layersmith.stores.index import pack_index, unpack_index
+from layersmith.stores.index import unpack_index
 
 digests = st.one_of(
     st.binary(max_size=4).map(Digest.of),

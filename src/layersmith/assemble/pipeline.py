@@ -120,7 +120,7 @@ class _Job:
             crew.pool(_READERS, "layer") as layers,
             crew.pool(len(platforms), "plan") as pool,
         ):
-            reader = LayerReader(self.workshop.layers, layers)
+            reader = LayerReader(self.workshop.layers, layers, len(platforms))
             return list(pool.map(lambda platform: step(reader, platform), platforms))
 
     def plan(self, reader: LayerReader, platform: Platform, pinned: Pinned) -> Plan:

@@ -38,12 +38,14 @@ Wanted: TypeAlias = tuple[Input, Image, bool]
 class LayerReader:
     """Reads layers side by side on a pool, whose size bounds the memory that they take.
 
-    A layer that several images have is read once.
+    A layer that several images have is read once. Once :meth:`roots` has been asked for
+    `times` times, only the trees stay in memory.
     """
 
-    def __init__(self, layers: LayerStore, pool: Executor) -> None:
+    def __init__(self, layers: LayerStore, pool: Executor, times: int = 1) -> None:
         self._layers = layers
         self._pool = pool
+        self._left = times
         self._lock = Lock()
         self._reading: dict[tuple[Digest, Digest | None], Future[list[Change]]] = {}
 
@@ -61,11 +63,16 @@ class LayerReader:
         # The largest first: the last layer to end decides how long all of them take.
         for task in sorted(tasks.values(), key=lambda task: -task[1].descriptor.size):
             self._read(*task)
-        return [
+        roots = [
             Root(overlay(self._read(input_.source, each, keep).result() for each in image.layers),
                  self._layers)
             for input_, image, keep in wanted
         ]  # fmt: skip
+        with self._lock:
+            self._left -= 1
+            if self._left <= 0:
+                self._reading.clear()
+        return roots
 
     def _read(self, source: CachedSource, layer: Layer, keep: bool) -> Future[list[Change]]:
         """Return the reading of a layer, begun at most once.

@@ -1,13 +1,15 @@
 """The index of a layer: its changes, as a checked file.
 
-It is the layer's size and then the changes in batches, each a MessagePack document behind its
-length: a layer may have hundreds of thousands, and only one batch is in memory twice.
+It is the layer's size, then the changes in batches, each a MessagePack document behind its
+length, and the SHA-256 of all that. A layer may have hundreds of thousands of changes: only one
+batch is in memory twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from layersmith.rootfs.entries import Entry
 
-__all__ = ["pack_index", "unpack_index"]
+__all__ = ["index_pieces", "unpack_index"]
 
 
 class _Record(msgspec.Struct, array_like=True, gc=False):
@@ -40,27 +42,33 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
 
 
 _MAGIC: Final = b"layersmith index 2\n"
-_HEAD: Final = len(_MAGIC) + 32
+_DIGEST: Final = 32
 _NUMBER: Final = 8  # bytes of the size, and of each length
 _BATCH: Final = 4096
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[_Record])
 
 
-def pack_index(size: int, changes: Sequence[Change]) -> bytes:
-    """Return the index of a layer of `size` uncompressed bytes."""
-    body = bytearray(_number(size))
+def index_pieces(size: int, changes: Sequence[Change]) -> Iterator[bytes]:
+    """Yield the index of a layer of `size` uncompressed bytes."""
+    hasher = hashlib.sha256()
+    yield _MAGIC
+    for piece in chain([_number(size)], _packed(changes)):
+        hasher.update(piece)
+        yield piece
+    yield hasher.digest()
+
+
+def _packed(changes: Sequence[Change]) -> Iterator[bytes]:
     for start in range(0, len(changes), _BATCH):
         batch = _ENCODER.encode([_record(change) for change in changes[start : start + _BATCH]])
-        body += _number(len(batch)) + batch
-    return _MAGIC + hashlib.sha256(body).digest() + body
+        yield _number(len(batch)) + batch
 
 
 def unpack_index(data: bytes, diff_id: str) -> tuple[int, list[Change]] | None:
     """Return size and changes, or None for an index that is damaged or of old."""
-    view = memoryview(data)
-    body = view[_HEAD:]
-    if view[:_HEAD] != _MAGIC + hashlib.sha256(body).digest():
+    body = memoryview(data)[len(_MAGIC) : -_DIGEST]
+    if not data.startswith(_MAGIC) or hashlib.sha256(body).digest() != data[-_DIGEST:]:
         return None
     with suppress(msgspec.MsgspecError, ValueError):
         shared = _Shared(diff_id)

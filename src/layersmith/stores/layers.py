@@ -20,7 +20,7 @@ from layersmith.rootfs.layer import read_layer
 from layersmith.rootfs.tar import Allowance
 from layersmith.stores.cache import touch
 from layersmith.stores.files import OpenFile, disk_errors
-from layersmith.stores.index import pack_index, unpack_index
+from layersmith.stores.index import index_pieces, unpack_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +187,8 @@ class LayerStore:
 
     def _remember(self, diff_id: Digest, size: int, changes: list[Change]) -> None:
         with self._cache.new_file(self._cache.layer_path(diff_id, "index")) as file:
-            file.write(pack_index(size, changes))
+            for piece in index_pieces(size, changes):
+                file.write(piece)
 
     def _known(self, layer: Layer) -> list[Change] | None:
         """Return the changes of a layer whose blob and tar have been seen to belong together."""

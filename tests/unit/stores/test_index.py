@@ -7,11 +7,11 @@ import hashlib
 import msgspec
 import pytest
 from tests.build.hostile import CASES
-from tests.build.layers import changes
+from tests.build.layers import changes, pack_index
 
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Special, Symlink
 from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, put
-from layersmith.stores.index import pack_index, unpack_index
+from layersmith.stores.index import unpack_index
 
 META = Meta(0o4755, 1000, 65532, -5, (("user.\udcff", b"\0\xff"), ("user.b", b"")))
 ALL: list[Change] = [
@@ -96,7 +96,7 @@ def test_a_batch_that_is_cut_is_none(body: bytes) -> None:
 
 def _index(body: bytes) -> bytes:
     magic = pack_index(0, []).partition(b"\n")[0] + b"\n"
-    return magic + hashlib.sha256(body).digest() + body
+    return magic + body + hashlib.sha256(body).digest()
 
 
 def test_many_changes_come_back_in_their_order() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.build.image import AMD64, HELLO, Made, descriptor
+from tests.build.layers import pack_index
 from tests.build.tar import archive, file
 from tests.fakes.memory import Memory
 
@@ -19,7 +20,6 @@ from layersmith.rootfs.entries import File
 from layersmith.rootfs.layer import Put
 from layersmith.stores.cache import Cache, CachedSource
 from layersmith.stores.files import appearing
-from layersmith.stores.index import pack_index
 from layersmith.stores.layers import LayerStore
 from layersmith.stores.upkeep import Item, items, prune, verify
 
