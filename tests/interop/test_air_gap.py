@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.apt import host_architecture
 from tests.interop.conftest import TARGET, Assembled, Result, layersmith
 from tests.interop.peers import need
+from tests.reliability.repro_pythons import Box
 
 pytestmark = pytest.mark.interop
 
@@ -80,6 +83,22 @@ def test_it_proves_itself_there(site: Site, assembled: Assembled) -> None:
     done = site.run("rebuild", "--bundle", str(site.bundle))
     assert done.code == 0, done.err
     assert done.document["rebuilt"] == assembled.digest
+
+
+def test_another_python_proves_it_too(site: Site, assembled: Assembled, tmp_path: Path) -> None:
+    """The bundle was made by this Python; the one in our own image, without a network, agrees."""
+    machine = host_architecture()
+    box = Box(assembled.layout, TARGET, machine, tmp_path / "box")
+    box.furnish("3.13")
+    for part in site.folder.glob("python.bundle*"):
+        shutil.copy(part, box.shared)
+    bundle, cache = "/tmp/shared/python.bundle", "/tmp/shared/cache"
+    command = ("rebuild", "--bundle", bundle, "--cache-dir", cache, "--json", "-q")
+    done = box.python("-m", "layersmith", *command, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rebuilt"] == assembled.digest
+    version = box.python("--version", timeout=60).stdout
+    assert version.startswith("Python 3.13."), version
 
 
 def test_the_parts_are_whole_and_the_same_each_time(
