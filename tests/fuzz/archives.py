@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from functools import cache, partial
 from pathlib import Path
@@ -10,18 +9,22 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from tests.build import hostile_json as made
-from tests.build.image import AMD64, ARM64, HELLO, Made, for_platform, put_index, put_json, shown
-from tests.build.locks import lock
-from tests.build.tar import archive, directory, file, symlink
+from tests.build.image import AMD64
+from tests.fuzz.archive_seeds import (
+    bundle_seeds,
+    docker_seeds,
+    locked,
+    oci_seeds,
+    part_seeds,
+    saved,
+)
 from tests.fuzz.layers import mended
 from tests.fuzz.target import Target, refused
 
-from layersmith.assemble.bundled import ARTIFACT, LOCK_TYPE, missing_of, open_bundle
+from layersmith.assemble.bundled import missing_of, open_bundle
 from layersmith.oci.content import NoProgress, read_document
 from layersmith.oci.digest import Digest
-from layersmith.oci.documents import OCI_MANIFEST
 from layersmith.oci.graph import walk
-from layersmith.recipe.lock import write_lock
 from layersmith.stores.archive import OciArchive
 from layersmith.stores.bundle import Bundle
 from layersmith.stores.docker_archive import DockerArchive
@@ -30,10 +33,7 @@ from layersmith.stores.packing import blob_name
 from layersmith.stores.parts import damaged_parts, open_parts, part_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from layersmith.oci.content import Sink, Source
-    from layersmith.oci.documents import Descriptor
+    from layersmith.oci.content import Source
 
 _LARGEST: Final = 24 << 10
 
@@ -100,7 +100,7 @@ def _docker(data: bytes) -> None:
     """Read an archive, and archives that have this manifest.json, or this config."""
     _archive(DockerArchive, data)
     for items, config in ((data, made.RAW_CONFIG), (json.dumps(made.ITEMS).encode(), data)):
-        source = DockerArchive(_written("d.tar", _saved(items, config)))
+        source = DockerArchive(_written("d.tar", saved(items, config)))
         for name in ("latest", "t"):
             refused(partial(_read_all, source, name))
         refused(partial(_copied, source, OciArchive))
@@ -122,26 +122,13 @@ def _copied(source: OciArchive, kind: type[OciArchive]) -> None:
         there.abandon()
 
 
-def _saved(items: bytes, config: bytes) -> bytes:
-    """Return a docker-archive as skopeo writes it, with a layer that is a link."""
-    return archive(
-        *(file(f"{n}.tar", tar) for n, tar in enumerate(made.TARS)),
-        file("c.json", config),
-        file("manifest.json", items),
-        directory("old"),
-        symlink("old/layer.tar", "../0.tar"),
-        symlink("out", "../../etc/passwd"),
-        file("0.gz", made.LAYERS[0]),
-    )
-
-
 def _bundle(data: bytes) -> None:
     """Read a bundle, and bundles whose lock this is."""
     for raw in dict.fromkeys((data, mended(data))):
         path = _written("x.bundle", raw)
         refused(partial(_read_each, Bundle(path)))
         refused(partial(_opened, path))
-    _opened(_written("y.bundle", _locked(data)))
+    _opened(_written("y.bundle", locked(data)))
 
 
 def _opened(path: Path) -> None:
@@ -172,101 +159,6 @@ def _parts(data: bytes) -> None:
         assert set(damaged_parts(name)) <= set(names)
 
 
-# Seeds
-
-
-def _image(sink: Sink) -> Descriptor:
-    return put_index(sink, [for_platform(Made().put(sink), AMD64)])
-
-
-def _platforms(sink: Sink) -> Descriptor:
-    return put_index(sink, [for_platform(Made(platform=p).put(sink), p) for p in (AMD64, ARM64)])
-
-
-def _nested(sink: Sink) -> Descriptor:
-    """An index of an index of an index, the image in each of them."""
-    top = image = Made(docker=True).put(sink)
-    for _ in range(3):
-        top = put_index(sink, [shown(top), shown(image)])
-    return top
-
-
-def _beside(sink: Sink) -> Descriptor:
-    """An image with what says how it was built."""
-    about = {"vnd.docker.reference.type": "attestation-manifest"}
-    image = for_platform(Made().put(sink), AMD64)
-    return put_index(sink, [image, {**shown(_artifact(sink)), "annotations": about}])
-
-
-def _artifact(sink: Sink) -> Descriptor:
-    """Something that is not an image."""
-    config = shown(put_json(sink, {}, "application/vnd.oci.empty.v1+json"))
-    value = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
-    return put_json(sink, value, OCI_MANIFEST)
-
-
-def _written_by(kind: type[OciArchive], tops: Callable[[Sink], Descriptor] = _image) -> bytes:
-    with TemporaryDirectory() as folder:
-        sink = kind(Path(folder) / "a.tar")
-        sink.tag("t", tops(sink))
-        return (Path(folder) / "a.tar").read_bytes()
-
-
-def _locked(raw: bytes) -> bytes:
-    """Return a bundle that has nothing but this for its lock."""
-    config = b"{}"
-    manifest = {
-        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT,
-        "config": made.described(config, "application/vnd.oci.empty.v1+json"),
-        "layers": [made.described(raw, LOCK_TYPE)],
-    }  # fmt: skip
-    top = json.dumps(manifest).encode()
-    name = {"org.opencontainers.image.ref.name": "lock"}
-    entry = made.described(top, OCI_MANIFEST, annotations=name)
-    index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
-    blobs = dict.fromkeys((config, raw, top))
-    return archive(
-        file("index.json", index), *(file(blob_name(Digest.of(blob)), blob) for blob in blobs)
-    )
-
-
-def _docker_seeds() -> Iterator[bytes]:
-    yield from (case.raw for case in made.cases() if case.role in ("archive", "config"))
-    yield json.dumps([{**made.ITEMS[0], "Layers": ["old/layer.tar", "1.tar"]}]).encode()
-    for tops in (_image, _nested, _beside):
-        yield _written_by(DockerArchive, tops)
-    for item in ({"Layers": ["out", "1.tar"]}, {"Layers": ["0.gz", "1.tar"]}):
-        yield json.dumps([{**made.ITEMS[0], **item}]).encode()
-    yield _saved(json.dumps(made.ITEMS).encode(), made.RAW_CONFIG)
-    yield gzip.compress(_saved(json.dumps(made.ITEMS).encode(), made.RAW_CONFIG), mtime=0)
-
-
-def _oci_seeds() -> Iterator[bytes]:
-    whole = _written_by(OciArchive)
-    yield from (whole, gzip.compress(whole, mtime=0), _locked(b"x"))
-    yield archive(file("index.json", json.dumps(made.NAMES).encode()), file("blobs/sha256/x"))
-    yield archive(directory("index.json"))
-    yield archive(file("index.json"), file("index.json"))
-    yield archive(file("index.json", bytes(5 << 20)))
-    for tops in (_platforms, _nested, _beside, _artifact):
-        yield _written_by(OciArchive, tops)
-
-
-def _bundle_seeds() -> Iterator[bytes]:
-    text = write_lock(lock())
-    yield from (text, _locked(text), _locked(b""), gzip.compress(_locked(text), mtime=0))
-    yield archive(file("index.json", b'{"schemaVersion":2,"manifests":[]}'), file("blobs/x", HELLO))
-
-
-def _part_seeds() -> Iterator[bytes]:
-    good = [
-        f"{Digest.of(data).encoded}  p.bundle.00{n}\n" for n, data in enumerate((b"hello", b"x"))
-    ]
-    for lines in (good, good[:1], good[1:], good[::-1], [*good, "0\n"], [good[0][:-1]], ["\n"]):
-        yield "".join(lines).encode()
-    yield good[0].replace("p.bundle", "../p.bundle").encode()
-
-
 _JSON: Final = (b'{"manifests":[', b'"Layers":[', b'"Config":"c.json"', b'"RepoTags":["', b"null")
 _TAR: Final = (
     b"ustar\x0000",
@@ -287,7 +179,7 @@ TARGETS: Final = (
     Target(
         "oci-archive",
         partial(_archive, OciArchive),
-        _oci_seeds,
+        oci_seeds,
         ("stores.tarball",),
         _TAR,
         _LARGEST,
@@ -295,7 +187,7 @@ TARGETS: Final = (
     Target(
         "docker-archive",
         _docker,
-        _docker_seeds,
+        docker_seeds,
         ("stores.docker_archive", "stores.tarball"),
         (*_JSON, *_TAR),
         _LARGEST,
@@ -303,10 +195,10 @@ TARGETS: Final = (
     Target(
         "bundle",
         _bundle,
-        _bundle_seeds,
+        bundle_seeds,
         ("stores.tarball",),
         _TAR,
         _LARGEST,
     ),
-    Target("parts", _parts, _part_seeds, (), (b"  p.bundle.002\n", b"\n", b"/")),
+    Target("parts", _parts, part_seeds, (), (b"  p.bundle.002\n", b"\n", b"/")),
 )
