@@ -8,7 +8,7 @@ import pytest
 from tests.fuzz.mutations import inputs
 from tests.fuzz.targets import TARGETS
 
-MUTANTS = 300
+MUTANTS = 200
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -30,7 +30,7 @@ ROW: Final = Row(
     "takes > 5 s; >= 95 % of the parsers' branches are reached",
 )
 SECONDS: Final = 5.0
-MUTANTS: Final = (300, 2000)
+MUTANTS: Final = (200, 2000)
 FUZZING: Final = 120  # seconds a target
 BRANCHES: Final = 0.95
 
