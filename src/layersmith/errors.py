@@ -6,6 +6,7 @@
     ├─ InvalidInput                       2   what the user typed or wrote
     │  ├─ InvalidReference, InvalidDigest, InvalidTarget
     │  ├─ RecipeError                         a key of a recipe, with its place
+    │  ├─ InvalidKey                          a key or its password cannot be used
     │  └─ DocumentError                   7   a JSON document of an image, with its path
     ├─ StoreError                         5   a registry, a layout, the cache, the disk
     │  ├─ NotFound                        3
@@ -19,6 +20,7 @@
     │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
     ├─ ElfError                           8
     ├─ ClosureError                       8   every missing library and version, together
+    ├─ Untrusted                         11   no signature that is demanded holds
     ├─ LockMismatch                      10   recipe and lock, or compressor and lock, differ
     ├─ Differs                            1   a check was asked for, and its answer is no
     └─ Interrupted                      130   ctrl-C, or a failure in another thread
@@ -47,6 +49,7 @@ __all__ = [
     "Interrupted",
     "InvalidDigest",
     "InvalidInput",
+    "InvalidKey",
     "InvalidReference",
     "InvalidTarget",
     "LayerError",
@@ -63,6 +66,7 @@ __all__ = [
     "Unauthorized",
     "UnsafeLink",
     "UnsafePath",
+    "Untrusted",
     "VerificationError",
     "intention",
     "one_line",
@@ -131,6 +135,10 @@ class RecipeError(InvalidInput):
     def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
         super().__init__(f"{place}: {message}" if place else message, hint=hint)
         self.place = place
+
+
+class InvalidKey(InvalidInput):
+    """A key cannot be read or used: another kind, a damaged file, a wrong password."""
 
 
 class DocumentError(InvalidInput):
@@ -276,6 +284,16 @@ class LockMismatch(LayersmithError):
     def __init__(self, message: str, *, differences: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.differences = differences
+
+
+class Untrusted(LayersmithError):
+    """Nobody who is trusted has said what was demanded; `reasons` is why, for each that spoke."""
+
+    exit_code = 11
+
+    def __init__(self, message: str, *, reasons: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__("; ".join((message, *reasons)) if reasons else message, hint=hint)
+        self.reasons = reasons
 
 
 class Differs(LayersmithError):

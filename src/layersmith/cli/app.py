@@ -16,6 +16,7 @@ from layersmith.cli import cache as cache_commands
 from layersmith.cli import copy as copy_command
 from layersmith.cli import digest as digest_command
 from layersmith.cli import inspect as inspect_command
+from layersmith.cli import key as key_commands
 from layersmith.cli import lock as lock_command
 from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
@@ -58,6 +59,7 @@ app.command("login", cls=Command)(login_command.login)
 app.command("logout", cls=Command)(logout_command.logout)
 app.add_typer(bundle_commands.bundle)
 app.add_typer(cache_commands.cache)
+app.add_typer(key_commands.key)
 
 
 def _version(wanted: bool) -> None:

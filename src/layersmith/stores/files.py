@@ -129,6 +129,7 @@ def appearing(
     *,
     durable: bool = False,
     last: bool = False,
+    fresh: bool = False,
     mode: int = 0o644,
     beside: Path | None = None,
 ) -> Iterator[Appearing]:
@@ -136,7 +137,8 @@ def appearing(
 
     It waits in the directory `beside` if one is given, of the same file system. The block
     may still change the name, within the directory. With `durable` the bytes are on the
-    disk before the name is. Whatever happens, no partial file has the final name; on an
+    disk before the name is, with `fresh` it is an error if there is a file of that name, also
+    one that came meanwhile. Whatever happens, no partial file has the final name; on an
     error none is left at all, and what a kill leaves is known by its lock.
 
     A file that was renamed may be taken back by a power cut until its directory is synced
@@ -152,7 +154,11 @@ def appearing(
             if durable:
                 os.fsync(handle)
             # Renamed while it is open and so locked: nobody takes it for left behind.
-            os.replace(name, new.path)  # noqa: PTH105 - the name is a string already
+            if fresh:
+                os.link(name, new.path)
+                os.unlink(name)  # noqa: PTH108
+            else:
+                os.replace(name, new.path)  # noqa: PTH105 - the name is a string already
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)  # noqa: PTH108
