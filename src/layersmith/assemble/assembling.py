@@ -8,7 +8,7 @@ nothing is mostly the loading of code.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +25,13 @@ from layersmith.oci.strictjson import encode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from layersmith.assemble.places import Repository
+    from layersmith.assemble.signing import Signer, Word, Written
     from layersmith.assemble.workshop import Workshop
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
 
-__all__ = ["PLAIN", "Beside", "assemble"]
+__all__ = ["PLAIN", "Beside", "Signing", "assemble"]
 
 # Changes with anything in the code that gives the same question another answer.
 _FORMAT: Final = "outcome 2"
@@ -48,35 +50,62 @@ class Beside:
 PLAIN: Final = Beside()
 
 
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Who signs what is delivered, and as whose: each place's own repository by default."""
+
+    signer: Signer
+    repository: str = ""
+
+    def word(self, place: Place) -> Word:
+        """Return what is said at a place; raises :class:`InvalidInput` where nothing can be."""
+        from layersmith.assemble.signing import Word, named_repository  # noqa: PLC0415 - as below
+
+        place.check_adding()
+        return Word(named_repository(place, self.repository, "--sign-as"))
+
+    def sign(self, place: Place, store: Repository, outcome: Outcome) -> list[Written]:
+        """Sign the manifest of every platform, and the index."""
+        subjects = [made.image.manifest.descriptor for made in outcome.made]
+        index = outcome.index.descriptor
+        return self.signer.say_all(place, store, (*subjects, index), self.word(place))
+
+
 def assemble(
     workshop: Workshop,
     target: Target,
     recipe: Recipe,
     pinned: Pinned = FREE,
     beside: Beside = PLAIN,
+    signing: Signing | None = None,
 ) -> Assembled:
-    """Make the image of every platform and deliver the index to every place.
+    """Make the image of every platform and deliver the index to every place, signed if asked.
 
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
     places = _destinations(target, recipe, beside)
+    if signing is not None:
+        for place in places:
+            signing.word(place)
     inputs = resolve(workshop, target, recipe, pinned)
     key = _key(target, recipe, inputs, pinned)
     outcome = Outcome.recall(workshop.cache, key)
     if outcome is not None and (beside == PLAIN or _is_held(workshop, outcome)):
         attached = _attached(workshop, recipe, inputs, outcome, beside)
-        names = _deliver(workshop, target, inputs, outcome, places, attached, hold=True)
-        if names is not None:
-            return Assembled(target, *inputs, outcome, names, attached)
+        made = Assembled(target, *inputs, outcome, (), attached)
+        done = _deliver(workshop, made, places, signing, hold=True)
+        if done is not None:
+            return done
     from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
 
     outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
     attached = _attached(workshop, recipe, inputs, outcome, beside)
-    names = _deliver(workshop, target, inputs, outcome, places, attached, hold=False)
-    assert names is not None
-    return Assembled(target, *inputs, outcome, names, attached)
+    made = Assembled(target, *inputs, outcome, (), attached)
+    done = _deliver(workshop, made, places, signing, hold=False)
+    assert done is not None
+    return done
 
 
 def _is_held(workshop: Workshop, outcome: Outcome) -> bool:
@@ -117,42 +146,44 @@ def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:
 
 def _deliver(
     workshop: Workshop,
-    target: Target,
-    inputs: Inputs,
-    outcome: Outcome,
+    made: Assembled,
     places: list[Place],
-    attached: Sequence[Attached],
+    signing: Signing | None,
     *,
     hold: bool,
-) -> list[str] | None:
-    """Deliver, and return the names that the index has now.
+) -> Assembled | None:
+    """Deliver, and return the result with the names that the index has now.
 
     With `hold` the layers are from an earlier run: None if one of them is needed and no
     longer whole.
     """
-    delivery = _delivery(workshop, inputs, outcome, attached)
-    tagged = [
-        (place, (place.tag,) if place.tag else target.tags(outcome.python)) for place in places
-    ]
+    outcome = made.outcome
+    written: list[Written] = []
+    delivery = _delivery(workshop, (made.base, made.builder), outcome, made.attached)
+
+    def destination(place: Place) -> Destination:
+        sink = place.sink(workshop.registries)
+        found = Destination(sink, (place.tag,) if place.tag else made.target.tags(outcome.python))
+        if made.attached:
+            from layersmith.assemble.attaching import lists_at  # noqa: PLC0415 - see above
+
+            found = replace(found, lists=partial(lists_at, place, sink, made.attached))
+        if signing is None:
+            return found
+        return replace(found, settle=lambda: written.extend(signing.sign(place, sink, outcome)))
+
     with workshop.timed("deliver"):
-        destinations = [_destination(workshop, place, t, attached) for place, t in tagged]
+        destinations = [destination(place) for place in places]
         tags = stale(delivery, destinations)
         layers = [made.layer.layer.descriptor for made in outcome.made] if tags and hold else []
         if not all(map(workshop.cache.hold, layers)):
             return None
         bring(delivery, tags, workshop.crew)
-    return [place.named(tag) for place, t in tagged for tag in t]
-
-
-def _destination(
-    workshop: Workshop, place: Place, tags: Sequence[str], attached: Sequence[Attached]
-) -> Destination:
-    sink = place.sink(workshop.registries)
-    if not attached:
-        return Destination(sink, tags)
-    from layersmith.assemble.attaching import lists_at  # noqa: PLC0415 - see above
-
-    return Destination(sink, tags, partial(lists_at, place, sink, attached))
+        for one in destinations:  # where nothing had to be brought
+            if all(one is not brought for brought, _ in tags):
+                one.settle()
+    names = [p.named(t) for p, d in zip(places, destinations, strict=True) for t in d.tags]
+    return replace(made, names=names, signed=written)
 
 
 def _delivery(

@@ -83,11 +83,13 @@ class Destination:
     """A place to deliver to, and the tags that the index gets there.
 
     `lists` says which tags must list what is beside the images, where the place does not.
+    `settle` is called when all is there but names: who finds a tag finds what it puts, too.
     """
 
     sink: Sink
     tags: Sequence[str]
     lists: Callable[[], Mapping[str, Document[Any]]] = dict
+    settle: Callable[[], None] = lambda: None
 
 
 # A destination, and one of its tags that does not stand for what is delivered yet.
@@ -128,7 +130,7 @@ def _has_beside(delivery: Delivery, destination: Destination) -> bool:
 
 
 def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
-    """Bring everything to where `tags` are, and only then write them.
+    """Bring everything to where `tags` are, settle it, and only then write them.
 
     Raises :class:`StoreError`; then no tag has been written, and what was put is removed
     where the place allows it.
@@ -139,6 +141,7 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
         for destination in waiting:
             with intention(f"delivering to {destination.sink.name}"):
                 carriers[id(destination)].bring_all(crew)
+                destination.settle()
         for destination in waiting:
             for name, descriptor in delivery.names:
                 carriers[id(destination)].tag(name, descriptor)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from layersmith.assemble.inputs import Input
+    from layersmith.assemble.signing import Written
     from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
 
@@ -134,6 +135,7 @@ class Assembled:
     outcome: Outcome
     names: Sequence[str]
     attached: Sequence[Attached] = ()
+    signed: Sequence[Written] = ()
 
 
 @dataclass(frozen=True, slots=True)

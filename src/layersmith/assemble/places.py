@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from layersmith.errors import InvalidReference, typed
+from layersmith.errors import InvalidInput, InvalidReference, typed
 from layersmith.oci.content import Sink, Source
 from layersmith.oci.digest import Digest
 from layersmith.oci.reference import Reference, valid_tag
@@ -106,6 +106,19 @@ class Place:
                 hint="name a tag, or none",
             )
         return self._open(registries, mirrored=False)
+
+    def beside(self, registries: Registries) -> Repository:
+        """Open to add to what is there; raises :class:`InvalidInput` for an archive."""
+        self.check_adding()
+        return self._open(registries, mirrored=False)
+
+    def check_adding(self) -> None:
+        """Raise :class:`InvalidInput` where nothing can be added to what is there."""
+        if "archive" in self.kind:
+            raise InvalidInput(
+                f"{self!s} is an archive: nothing can be added to it",
+                hint="sign what is in a registry or a layout, then copy it with --referrers",
+            )
 
     def tags(self, registries: Registries) -> list[str]:
         """Return every tag of the repository, or every name in the layout or archive."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.places import Place, Repository
     from layersmith.oci.digest import Digest
 
-__all__ = ["Listed", "cosign_tags", "find", "referrers_tag", "tag_lists"]
+__all__ = ["Listed", "cosign_tags", "find", "listed", "referrers_tag", "tag_lists"]
 
 _MAX_REFERRERS: Final = 1000
 _COSIGN_TAGS: Final = ("sig", "att", "sbom")
@@ -51,7 +51,7 @@ def find(place: Place, source: Repository, nodes: Iterable[Node]) -> list[Listed
     todo = list({node.descriptor.digest: node for node in nodes if node.document is not None})
     found: dict[Digest, Listed] = {}
     for subject in todo:
-        for descriptor in _list(place, source, subject):
+        for descriptor in listed(place, source, subject):
             if descriptor.digest in found or not is_manifest(descriptor):
                 continue
             node = walk(source, descriptor)
@@ -98,19 +98,20 @@ def tag_lists(
     if place.reference is not None and _ask(sink, referrers[0].subject) is not None:
         return {}
     lists: dict[str, dict[Digest, dict[str, Any]]] = {}
-    for listed in referrers:
-        tag = referrers_tag(listed.subject)
+    for one in referrers:
+        tag = referrers_tag(one.subject)
         if tag not in lists:
             # An archive is written anew: what it lists now will be gone.
             known = () if "archive" in place.kind else _tagged(sink, tag)
             lists[tag] = {d.digest: _json(d) for d in known}
-        lists[tag][listed.node.descriptor.digest] = _entry(listed.node)
+        lists[tag][one.node.descriptor.digest] = _entry(one.node)
     return {tag: _index(list(entries.values())) for tag, entries in lists.items()}
 
 
-def _list(place: Place, source: Repository, subject: Digest) -> Sequence[Descriptor]:
-    listed = _ask(source, subject) if place.reference is not None else None
-    return _tagged(source, referrers_tag(subject)) if listed is None else listed
+def listed(place: Place, source: Repository, subject: Digest) -> Sequence[Descriptor]:
+    """Return what the registry, or the tag that stands in for its API, lists for `subject`."""
+    known = _ask(source, subject) if place.reference is not None else None
+    return _tagged(source, referrers_tag(subject)) if known is None else known
 
 
 def _ask(repository: Repository, subject: Digest) -> list[Descriptor] | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from layersmith import __version__
+from layersmith.cli import around as around_command
 from layersmith.cli import assemble as assemble_command
 from layersmith.cli import bundle as bundle_commands
 from layersmith.cli import cache as cache_commands
@@ -23,7 +24,9 @@ from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
 from layersmith.cli import rebuild as rebuild_command
 from layersmith.cli import sbom as sbom_command
+from layersmith.cli import sign as sign_commands
 from layersmith.cli import tags as tags_command
+from layersmith.cli import verify as verify_command
 from layersmith.cli.helptext import Command, Commands
 from layersmith.errors import LayersmithError, typed
 
@@ -55,6 +58,10 @@ app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)
 app.command("digest", cls=Command)(digest_command.digest)
+app.command("sign", cls=Command)(sign_commands.sign)
+app.command("attest", cls=Command)(sign_commands.attest)
+app.command("verify", cls=Command)(verify_command.verify)
+app.command("tree", cls=Command)(around_command.tree)
 app.command("login", cls=Command)(login_command.login)
 app.command("logout", cls=Command)(logout_command.logout)
 app.add_typer(bundle_commands.bundle)

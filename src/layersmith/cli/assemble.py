@@ -11,6 +11,7 @@ from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.documents import write_attached
 from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
+from layersmith.cli.sign import signer
 from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -55,6 +56,27 @@ Documents = Annotated[
     typer.Option(help="Write what is attached into a directory too.", metavar="DIR"),
 ]
 
+Sign = Annotated[
+    str,
+    typer.Option(
+        "--sign",
+        help="Sign the index and every platform with this private key (FILE or env://NAME), "
+        "before the tags are written.",
+        metavar="KEY",
+    ),
+]
+SignCarrier = Annotated[
+    str, typer.Option("--sign-carrier", help="referrer, tag or both.", metavar="CARRIER")
+]
+SignAs = Annotated[
+    str,
+    typer.Option(
+        "--sign-as",
+        help="Sign as this repository's; a layout has none of its own.",
+        metavar="NAME",
+    ),
+]
+
 
 @takes_wish
 def assemble(
@@ -70,6 +92,9 @@ def assemble(
     sbom_format: SbomFormat = None,
     provenance: Provenance = False,
     documents: Documents = None,
+    sign: Sign = "",
+    sign_carrier: SignCarrier = "referrer",
+    sign_as: SignAs = "",
     cache_dir: CacheDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -84,12 +109,13 @@ def assemble(
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
     layersmith assemble --file layersmith.toml --locked --json
     layersmith assemble 3.13-debian13 --push registry.example/team/python --sbom --provenance
+    layersmith assemble 3.13-debian13 --push registry.example/team/python --sign layersmith.key
     layersmith assemble --bundle python.bundle --push registry.site.example/team/python
     ```
     """
     from msgspec import structs
 
-    from layersmith.assemble.assembling import PLAIN, Beside
+    from layersmith.assemble.assembling import PLAIN, Beside, Signing
     from layersmith.assemble.assembling import assemble as run
     from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render
@@ -102,12 +128,13 @@ def assemble(
     if documents is not None and beside == PLAIN:
         raise RecipeError("--documents, but there is none", hint="add --sbom or --provenance")
     recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
+    signing = Signing(signer(sign, sign_carrier), sign_as) if sign else None
     with (
         cache_directory(cache_dir) as cache,
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        done = run(workshop, target_of(recipe), recipe, pinned, beside)
+        done = run(workshop, target_of(recipe), recipe, pinned, beside, signing)
         if documents is not None:
             write_attached(workshop.cache, done, documents)
     if json:

@@ -35,6 +35,9 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
     seconds = sum(timings.values())
     lines += [f"  {name}" for name in done.names]
     lines += [f"  {_about(one)} {one.manifest.descriptor.digest}" for one in done.attached]
+    if done.signed:
+        known = sum(one.known for one in done.signed)
+        lines.append(f"  {len(done.signed)} signatures, {known} of them were there")
     lines.append(f"  done in {seconds:.1f} s")
     lines += ["", _next(done)]
     return "\n".join(lines)
@@ -64,6 +67,10 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
         "mediaType": index.media_type,
         "size": index.size,
         "tags": list(done.names),
+        "signed": [
+            {"digest": one.subject.digest, "carrier": one.carrier, "known": one.known}
+            for one in done.signed
+        ],
         "inputs": inputs_json(done),
         "platforms": [_made(made) for made in done.outcome.made],
         "attached": [_attached_json(one) for one in done.attached],

@@ -1,0 +1,113 @@
+"""cosign and containers' policy take what we sign, and we what cosign signs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from fixtures import registry
+from tests.interop import tiny
+from tests.interop.conftest import layersmith
+from tests.interop.signers import Cosign, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.interop.conftest import Result
+
+pytestmark = pytest.mark.interop
+PROVENANCE = {  # as much as cosign wants of one
+    "buildDefinition": {
+        "buildType": "https://example/build",
+        "externalParameters": {"x": 1},
+    },
+    "runDetails": {"builder": {"id": "https://example/layersmith"}},
+}
+FORMATS = [("ecdsa-p256", "cosign"), ("ed25519", "cosign"), ("ecdsa-p256", "pkcs8")]
+
+
+class Desk:
+    """A registry with an image in it, a pair of keys, and cosign."""
+
+    def __init__(self, served: registry.Registry, directory: Path, kind: str, form: str) -> None:
+        self.directory = directory
+        self.name = f"{served.host}/team/tiny"
+        self.digest = str(tiny.image(directory / "tiny").digest)
+        self.cosign = Cosign(directory)
+        self.policy = Policy(directory / "policy", served.host)
+        self.key, self.pub = f"{directory}/k.key", directory / "k.pub"
+        self.predicate = directory / "provenance.json"
+        self.predicate.write_text(json.dumps(PROVENANCE))
+        self.ours("copy", f"oci:{directory}/tiny:1", self.name, "-q")
+        self.ours("key", "generate", "--type", kind, "--format", form, "-o", f"{directory}/k")
+
+    @property
+    def at(self) -> str:
+        return f"{self.name}@{self.digest}"
+
+    def ours(self, *arguments: str) -> Result:
+        done = layersmith(*arguments, env={"LAYERSMITH_KEY_PASSWORD": self.cosign.password})
+        assert done.code == 0, done.err
+        return done
+
+
+@pytest.fixture(params=FORMATS, ids="-".join)
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    with registry.serve() as served:
+        yield Desk(served, tmp_path, *request.param)
+
+
+def test_cosign_and_skopeo_take_what_we_sign(desk: Desk) -> None:
+    desk.ours("sign", f"{desk.name}:1", "-k", desk.key, "--carrier", "both", "--recursive")
+    assert desk.cosign.verify(desk.at, desk.pub) == ""
+    assert desk.cosign.verify_bundle(desk.at, desk.pub) == ""
+    for every in (True, False):
+        assert desk.policy.copies(f"{desk.name}:1", desk.pub, every=every) == ""
+
+
+def test_cosign_takes_what_we_attest(desk: Desk) -> None:
+    desk.ours(
+        "attest", f"{desk.name}:1", "-k", desk.key, "--carrier", "both",
+        "--type", "slsaprovenance1", "--predicate", str(desk.predicate),
+    )  # fmt: skip
+    for bundled in (True, False):
+        why = desk.cosign.verify_attestation(desk.at, desk.pub, "slsaprovenance1", bundled=bundled)
+        assert why == ""
+
+
+def test_cosign_and_skopeo_do_not_take_what_is_not_signed(desk: Desk) -> None:
+    assert "no signatures found" in desk.cosign.verify(desk.at, desk.pub)
+    assert "required" in desk.policy.copies(f"{desk.name}:1", desk.pub)
+    done = layersmith("verify", f"{desk.name}:1", "-k", str(desk.pub))
+    assert done.code == 11
+    assert "has no signature" in done.err
+
+
+@pytest.mark.parametrize("desk", FORMATS[:2], ids="-".join, indirect=True)
+def test_we_take_what_cosign_signs_and_attests(desk: Desk) -> None:
+    verify = ("verify", f"{desk.name}:1", "-k", str(desk.pub), "--json")
+    for _ in range(4):  # ECDSA with the lower S, or the higher, as it happens
+        desk.cosign.sign(desk.at, desk.key)
+    signed = desk.ours(*verify).document
+    assert signed["digest"] == desk.digest
+    assert len(signed["accepted"]) >= 1
+    for bundled in (False, True):
+        desk.cosign.attest(desk.at, desk.key, "slsaprovenance1", desk.predicate, bundled=bundled)
+        found = desk.ours(*verify, "--attestation", "slsaprovenance1").document
+        predicates = [one["predicate"]["buildDefinition"] for one in found["accepted"]]
+        assert predicates == [PROVENANCE["buildDefinition"]] * (2 if bundled else 1)
+
+
+@pytest.mark.parametrize("desk", FORMATS[:1], ids="-".join, indirect=True)
+def test_both_add_to_what_the_other_has_signed(desk: Desk) -> None:
+    sign = ("sign", f"{desk.name}:1", "-k", desk.key, "--carrier", "both", "--json")
+    desk.ours(*sign)
+    for _ in range(2):  # it does not sign twice either
+        desk.cosign.sign(desk.at, desk.key)
+    assert desk.cosign.verify(desk.at, desk.pub) == ""
+    found = desk.ours("verify", f"{desk.name}:1", "-k", str(desk.pub), "--json").document
+    assert len(found["accepted"]) == 3
+    assert [one["known"] for one in json.loads(desk.ours(*sign).out)] == [True, True]
+    assert desk.digest in desk.ours("tree", f"{desk.name}:1").out
