@@ -40,7 +40,7 @@ def _bundle(name: str, make: Callable[[Scene], bytes | list[bytes]], wanted: str
         made = make(scene)
         return Beside(bundles=made if isinstance(made, list) else [made])
 
-    return Case(f"bundle: {name}", beside, wanted)
+    return Case(f"bundle: {name}", beside, wanted, is_bundled=True)
 
 
 def _spelled(text: Callable[[bytes], str]) -> Callable[[Scene], bytes]:
@@ -114,6 +114,7 @@ def _bundles() -> Iterator[Case]:
     yield Case(
         "bundle: it refers to another image",
         lambda s: Beside(bundles=[_plain(s)], about=OTHER),
+        is_bundled=True,
     )
 
 

@@ -79,10 +79,15 @@ class Beside:
             sink.tag(referrers_tag(top.digest), put_index(sink, listed))
 
     def _listing(self, sink: Sink, layers: Sequence[Layer]) -> Descriptor:
-        described = []
+        there: dict[bytes, Descriptor] = {}
         for layer in layers:
-            one = _described(layer) if self.lost else put(sink, layer.raw, layer.media_type)
-            described.append(shown(one, annotations=dict(layer.notes)))
+            if layer.raw not in there:
+                lost = _described(layer) if self.lost else None
+                there[layer.raw] = lost or put(sink, layer.raw, layer.media_type)
+        described = [
+            shown(there[layer.raw], mediaType=layer.media_type, annotations=dict(layer.notes))
+            for layer in layers
+        ]
         digests = [one["digest"] for one in described]
         config = {"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": digests}}
         manifest = {

@@ -16,7 +16,7 @@ from typer.main import get_command
 from layersmith.cli import app as program
 
 _COMMAND = get_command(program.app)  # made once; typer would make it anew for each run
-CODES = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9})
+CODES = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9, 11})
 _ERROR = re.compile(r"layersmith: error: [^\n]+\n(?:  hint: [^\n]+\n)?")
 
 
