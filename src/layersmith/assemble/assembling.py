@@ -36,7 +36,14 @@ __all__ = ["PLAIN", "Beside", "Signing", "assemble"]
 # Changes with anything in the code that gives the same question another answer.
 _FORMAT: Final = "outcome 2"
 # What of a recipe does not shape the image.
-_ELSEWHERE: Final[dict[str, Any]] = {"output": "", "push": (), "mirrors": {}, "plain_http": ()}
+_ELSEWHERE: Final[dict[str, Any]] = {
+    "output": "",
+    "push": (),
+    "mirrors": {},
+    "plain_http": (),
+    "verify_base": "",
+    "verify_builder": "",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from layersmith.oci.image import load, load_at
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from layersmith.assemble.places import Place, Repository
+    from layersmith.assemble.places import Place
+    from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
 
 __all__ = ["MOST", "beside", "tag_of", "tagged"]
@@ -48,7 +49,7 @@ def tag_of(digest: Digest, predicate_type: str) -> str:
     return f"{referrers_tag(digest)}.{'sig' if predicate_type == SIGNED else 'att'}"
 
 
-def beside(place: Place, source: Repository, digest: Digest, predicate_type: str) -> list[Document]:
+def beside(place: Place, source: Source, digest: Digest, predicate_type: str) -> list[Document]:
     """Return what may be a signature of `digest`, or an attestation; not judged yet.
 
     Raises :class:`DocumentError` for more than 100, or more than 64 MiB of them, for what
@@ -71,7 +72,7 @@ def beside(place: Place, source: Repository, digest: Digest, predicate_type: str
     return [_read(source, where, layer) for where, layer in found]
 
 
-def tagged(source: Repository, tag: str) -> Parsed[Manifest] | None:
+def tagged(source: Source, tag: str) -> Parsed[Manifest] | None:
     """Return the manifest that a tag of cosign's stands for, if there is one."""
     try:
         top = load(source, tag)
@@ -80,7 +81,7 @@ def tagged(source: Repository, tag: str) -> Parsed[Manifest] | None:
     return _manifest(source, top)
 
 
-def _referrers(place: Place, source: Repository, digest: Digest) -> Iterator[Parsed[Manifest]]:
+def _referrers(place: Place, source: Source, digest: Digest) -> Iterator[Parsed[Manifest]]:
     entries: Sequence[Descriptor] = [
         one
         for one in listed(place, source, digest)
@@ -99,14 +100,14 @@ def _referrers(place: Place, source: Repository, digest: Digest) -> Iterator[Par
         yield manifest
 
 
-def _manifest(source: Repository, top: Parsed[Manifest] | object) -> Parsed[Manifest]:
+def _manifest(source: Source, top: Parsed[Manifest] | object) -> Parsed[Manifest]:
     assert isinstance(top, Parsed)
     if not isinstance(top.value, Manifest):
         raise DocumentError(f"{source.name}: {top.descriptor.digest} is an index, no signature")
     return top
 
 
-def _read(source: Repository, where: str, layer: Descriptor) -> Document:
+def _read(source: Source, where: str, layer: Descriptor) -> Document:
     if layer.size > MAX_PAYLOAD:
         raise DocumentError(f"{source.name}: {where} is larger than {MAX_PAYLOAD >> 20} MiB")
     with source.open(layer) as stream:

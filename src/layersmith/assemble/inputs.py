@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.assemble.places import Place
@@ -13,6 +13,7 @@ from layersmith.stores.cache import CachedSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from layersmith.assemble.vouching import Vouching
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
@@ -26,11 +27,15 @@ __all__ = ["FREE", "Input", "Inputs", "Pinned", "load_input", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An image that is read, for every platform: `top` is what its tag stood for."""
+    """An image that is read, for every platform: `top` is what its tag stood for.
+
+    `verified` says who vouched for it, if that was demanded.
+    """
 
     source: CachedSource
     place: Place
     top: Document[Index] | Document[Manifest]
+    verified: tuple[str, ...] = ()
 
     @property
     def digest(self) -> Digest:
@@ -75,19 +80,44 @@ FREE: Final = Pinned()
 
 
 def resolve(workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE) -> Inputs:
-    """Return base and builder, each of them resolved once, unless `pinned`: one request."""
+    """Return base and builder, each of them resolved once, unless `pinned`: one request.
+
+    What has to be vouched for is not read any further, be it pinned or not, unless it is:
+    raises :class:`Untrusted`.
+    """
+    base_place = Place.parse(recipe.base or target.base)
+    builder_place = Place.parse(recipe.builder or target.builder)
     wanted = [
-        (Place.parse(recipe.base or target.base), pinned.base),
-        (Place.parse(recipe.builder or target.builder), pinned.builder),
+        (base_place, pinned.base, _demanded(recipe.verify_base, base_place, "verify-base")),
+        (
+            builder_place,
+            pinned.builder,
+            _demanded(recipe.verify_builder, builder_place, "verify-builder"),
+        ),
     ]
 
-    def one(named: tuple[Place, Descriptor | None]) -> Input:
-        source = pinned.source or named[0].source(workshop.registries)
-        return load_input(source, named[0], workshop.cache, named[1])
+    def one(named: tuple[Place, Descriptor | None, Vouching | None]) -> Input:
+        place, settled, demand = named
+        source = pinned.source or place.source(workshop.registries)
+        found = load_input(source, place, workshop.cache, settled)
+        if demand is None:
+            return found
+        with intention(f"verifying {place}"):
+            # What is in a bundle must be vouched for there: nothing else is asked.
+            verified = demand.check(place, source, found.digest)
+        return replace(found, verified=verified)
 
     with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
         base, builder = pool.map(one, wanted)
     return base, builder
+
+
+def _demanded(text: str, place: Place, option: str) -> Vouching | None:
+    if not text:
+        return None
+    from layersmith.assemble.vouching import vouching  # noqa: PLC0415 - loads cryptography
+
+    return vouching(text, place, option)
 
 
 def load_input(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from layersmith import __version__
 from layersmith.analysis.dpkg import records
 from layersmith.assemble.inputs import FREE, Pinned, resolve
@@ -34,11 +36,21 @@ if TYPE_CHECKING:
 __all__ = ["Moved", "lock_of", "make_lock", "moved"]
 
 
-def make_lock(workshop: Workshop, recipe: Recipe, pinned: Pinned = FREE) -> Lock:
-    """Plan everything, and return what the plan depends on; raises as :func:`plan`."""
+def make_lock(
+    workshop: Workshop, recipe: Recipe, pinned: Pinned = FREE, old: Lock | None = None
+) -> Lock:
+    """Plan everything, and return what the plan depends on; raises as :func:`plan`.
+
+    Who vouched for an input that stays is known from the `old` lock, if nobody is asked now.
+    """
     target = Target.parse(recipe.target)
     inputs = resolve(workshop, target, recipe, pinned)
-    return lock_of(plan(workshop, target, recipe, inputs, pinned))
+    new = lock_of(plan(workshop, target, recipe, inputs, pinned))
+    if old is None:
+        return new
+    return structs.replace(
+        new, base=_vouched(new.base, old.base), builder=_vouched(new.builder, old.builder)
+    )
 
 
 def lock_of(planned: Planned) -> Lock:
@@ -94,9 +106,14 @@ def _image(
         return None
 
 
+def _vouched(new: LockedInput, old: LockedInput) -> LockedInput:
+    stays = (new.reference, new.digest) == (old.reference, old.digest) and not new.verified
+    return structs.replace(new, verified=old.verified) if stays else new
+
+
 def _input(input_: Input) -> LockedInput:
     top = input_.top.descriptor
-    return LockedInput(str(input_.place), top.digest, top.media_type, top.size)
+    return LockedInput(str(input_.place), top.digest, top.media_type, top.size, input_.verified)
 
 
 def _platform(planned: Plan) -> LockedPlatform:

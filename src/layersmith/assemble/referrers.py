@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from layersmith.assemble.places import Place, Repository
+    from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
 
 __all__ = ["Listed", "cosign_tags", "find", "listed", "referrers_tag", "tag_lists"]
@@ -108,21 +109,22 @@ def tag_lists(
     return {tag: _index(list(entries.values())) for tag, entries in lists.items()}
 
 
-def listed(place: Place, source: Repository, subject: Digest) -> Sequence[Descriptor]:
+def listed(place: Place, source: Source, subject: Digest) -> Sequence[Descriptor]:
     """Return what the registry, or the tag that stands in for its API, lists for `subject`."""
     known = _ask(source, subject) if place.reference is not None else None
     return _tagged(source, referrers_tag(subject)) if known is None else known
 
 
-def _ask(repository: Repository, subject: Digest) -> list[Descriptor] | None:
+def _ask(repository: Source, subject: Digest) -> list[Descriptor] | None:
     from layersmith.stores.registry_repository import RegistryRepository  # noqa: PLC0415
     from layersmith.stores.registry_tags import RegistryListing  # noqa: PLC0415 - the network
 
-    assert isinstance(repository, RegistryRepository)
+    if not isinstance(repository, RegistryRepository):  # a bundle has what was in a registry
+        return None
     return RegistryListing(repository).referrers(subject)
 
 
-def _tagged(source: Repository, tag: str) -> Sequence[Descriptor]:
+def _tagged(source: Source, tag: str) -> Sequence[Descriptor]:
     try:
         top = load(source, tag)
     except NotFound:

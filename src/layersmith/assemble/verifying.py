@@ -12,7 +12,8 @@ from layersmith.errors import intention
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from layersmith.assemble.places import Place, Repository
+    from layersmith.assemble.places import Place
+    from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
     from layersmith.stores.registry import Registries
 
@@ -48,9 +49,7 @@ def verify(registries: Registries, place: Place, demand: Demand) -> Verified:
         return Verified(digest, verify_digest(place, source, digest, demand))
 
 
-def verify_digest(
-    place: Place, source: Repository, digest: Digest, demand: Demand
-) -> list[Accepted]:
+def verify_digest(place: Place, source: Source, digest: Digest, demand: Demand) -> list[Accepted]:
     """Return what holds of all that is said of `digest`; raises as :func:`verify`."""
     wanted = Wanted(
         digest=digest,

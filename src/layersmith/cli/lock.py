@@ -115,7 +115,7 @@ def _made(
         shown(quiet=quiet) as progress,
         Workshop(cache, network, progress) as workshop,
     ):
-        return make_lock(workshop, recipe, kept_inputs(old, recipe, update))
+        return make_lock(workshop, recipe, kept_inputs(old, recipe, update), old)
 
 
 def _write(path: Path, lock: Lock) -> None:
@@ -174,7 +174,9 @@ def _text(path: Path, old: Lock | None, new: Lock, changed: Sequence[Change]) ->
     lines = [
         head,
         f"  base     {new.base.reference}  {new.base.digest}",
+        *(f"           verified: {by}" for by in new.base.verified),
         f"  builder  {new.builder.reference}  {new.builder.digest}",
+        *(f"           verified: {by}" for by in new.builder.verified),
         *(f"  {change}" for change in changed),
     ]
     return "\n".join(one_line(line, 1000) for line in lines)

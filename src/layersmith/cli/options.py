@@ -92,6 +92,25 @@ Builder = Annotated[
         metavar="REF",
     ),
 ]
+VerifyBase = Annotated[
+    str,
+    typer.Option(
+        "--verify-base",
+        help="Read the base only if it is vouched for: a public key (FILE or env://NAME), a "
+        "policy (TOML) or a digest.",
+        rich_help_panel=_INPUTS,
+        metavar="KEY|POLICY|DIGEST",
+    ),
+]
+VerifyBuilder = Annotated[
+    str,
+    typer.Option(
+        "--verify-builder",
+        help="The same for the builder.",
+        rich_help_panel=_INPUTS,
+        metavar="KEY|POLICY|DIGEST",
+    ),
+]
 Include = Annotated[
     list[str] | None,
     typer.Option(
@@ -153,6 +172,8 @@ def _wished(
     platform: Platforms = None,
     base: Base = "",
     builder: Builder = "",
+    verify_base: VerifyBase = "",
+    verify_builder: VerifyBuilder = "",
     include: Include = None,
     exclude: Exclude = None,
     allow_unresolved: AllowUnresolved = None,
@@ -177,6 +198,8 @@ def _wished(
         target=target,
         base=base,
         builder=builder,
+        verify_base=verify_base,
+        verify_builder=verify_builder,
         platforms=tuple(platform or ()),
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),

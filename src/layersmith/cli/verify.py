@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,11 @@ from layersmith.cli.passwords import public_key
 from layersmith.errors import InvalidInput, one_line
 
 if TYPE_CHECKING:
-    from layersmith.assemble.verifying import Demand, Verified
+    from collections.abc import Sequence
+
+    from layersmith.assemble.places import Place
+    from layersmith.assemble.verifying import Verified
+    from layersmith.attest.judging import Voice
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["verify"]
@@ -23,6 +27,33 @@ Keys = Annotated[
         metavar="KEY",
     ),
 ]  # fmt: skip
+PolicyFile = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        help="A policy (TOML): whom to believe about which repository, see the README.",
+        metavar="FILE",
+    ),
+]
+Identity = Annotated[
+    str,
+    typer.Option(
+        help="Accept what this identity has signed without a key of its own.", metavar="NAME"
+    ),
+]
+Issuer = Annotated[
+    str,
+    typer.Option(help="Who knows the identity, like https://accounts.google.com.", metavar="URL"),
+]
+TrustRoot = Annotated[
+    str,
+    typer.Option(
+        "--trust-root",
+        help="The authorities and logs to believe: sigstore's trusted_root.json. Nothing is "
+        "asked of the network.",
+        metavar="FILE",
+    ),
+]
 Attestation = Annotated[
     str,
     typer.Option(help="Ask for an attestation of this type, not for a signature.", metavar="TYPE"),
@@ -56,13 +87,17 @@ def verify(
     network: RegistryOptions,
     ref: Ref,
     key: Keys = None,
+    policy: PolicyFile = "",
+    identity: Identity = "",
+    issuer: Issuer = "",
+    trust_root: TrustRoot = "",
     attestation: Attestation = "",
     repository: Names = None,
     any_repository: AnyName = False,
     low_s: LowS = False,
     json: Json = False,
 ) -> None:
-    """Check that an image is signed, for its repository, or what is attested of it.
+    r"""Check that an image is signed, for its repository, or what is attested of it.
 
     Ends with 11 if nobody who is trusted has signed it. A signature names a repository and a
     digest, no tag: an older image under the same tag passes too. With `--json` the verified
@@ -74,40 +109,73 @@ def verify(
     layersmith verify registry.example/team/python:3.13 --key layersmith.pub
     layersmith verify registry.example/team/python:3.13 --key cosign.pub --attestation spdx --json
     layersmith verify oci:python --key k.pub --repository registry.example/team/python
+    layersmith verify gcr.io/distroless/cc-debian13 --policy policy.toml
+    layersmith verify gcr.io/distroless/cc-debian13 --trust-root trusted_root.json \\
+        --identity keyless@distroless.iam.gserviceaccount.com --issuer https://accounts.google.com
     ```
     """
     from layersmith.assemble.places import Place
+    from layersmith.assemble.signing import named_repository
+    from layersmith.assemble.verifying import Demand
     from layersmith.assemble.verifying import verify as run
+    from layersmith.attest.claims import SIGNED, predicate_type
     from layersmith.stores.registry import Registries
 
     place = Place.parse(ref)
-    demand = _demand(place, key or (), attestation, repository or (), any_repository, low_s)
+    keyless = (identity, issuer, trust_root)
+    if policy:
+        if key or any(keyless) or repository or attestation or any_repository:
+            raise InvalidInput("--policy says it all", hint="leave the other options out")
+        _by_policy(network, place, policy, as_document=json)
+        return
+    voices = _voices(key or (), keyless)
+    kind = predicate_type(attestation) if attestation else SIGNED
+    if any_repository and repository:
+        raise InvalidInput("--any-repository beside --repository", hint="give one of them")
+    names = None
+    if not any_repository:
+        names = frozenset(named_repository(place, name) for name in repository or ("",))
+    demand = Demand(voices=voices, repositories=names, predicate_type=kind, low_s=low_s)
     with Registries(network) as registries:
         found = run(registries, place, demand)
     typer.echo(_json(found) if json else _text(found))
 
 
-def _demand(
-    place: Any, keys: Any, attestation: str, names: Any, any_name: bool, low_s: bool
-) -> Demand:
-    from layersmith.assemble.signing import named_repository
-    from layersmith.assemble.verifying import Demand
-    from layersmith.attest.claims import SIGNED, predicate_type
+def _voices(keys: Sequence[str], keyless: tuple[str, str, str]) -> Sequence[Voice]:
+    """Return who is believed; raises :class:`InvalidInput` for nobody."""
     from layersmith.attest.judging import KeyVoice
 
-    if not keys:
-        raise InvalidInput("by whom should it be signed?", hint="give --key FILE")
-    if any_name and names:
-        raise InvalidInput("--any-repository beside --repository", hint="give one of them")
-    repositories = None
-    if not any_name:
-        repositories = frozenset(named_repository(place, name) for name in names or ("",))
-    return Demand(
-        voices=[KeyVoice(public_key(key)) for key in keys],
-        repositories=repositories,
-        predicate_type=predicate_type(attestation) if attestation else SIGNED,
-        low_s=low_s,
-    )
+    found: list[Voice] = [KeyVoice(public_key(key)) for key in keys]
+    if any(keyless):
+        if not all(keyless):
+            raise InvalidInput("--identity, --issuer and --trust-root go together")
+        from layersmith.attest.keyless import KeylessVoice
+        from layersmith.attest.trustroot import read_root
+        from layersmith.stores.keyfiles import key_name, read_key
+
+        identity, issuer, path = keyless
+        found.append(KeylessVoice(identity, issuer, read_root(read_key(path), key_name(path))))
+    if not found:
+        raise InvalidInput("by whom should it be signed?", hint="give --key FILE, or --policy")
+    return found
+
+
+def _by_policy(network: RegistryOptions, place: Place, policy: str, *, as_document: bool) -> None:
+    from layersmith.assemble.vouching import vouching
+    from layersmith.errors import intention
+    from layersmith.stores.registry import Registries
+
+    demand = vouching(policy, place, "--policy")
+    with Registries(network) as registries, intention(f"verifying {place}"):
+        source = place.source(registries)
+        digest = source.resolve(place.identifier).digest
+        by = demand.check(place, source, digest)
+    if as_document:
+        from json import dumps
+
+        typer.echo(dumps({"digest": digest, "by": list(by)}, indent=2))
+        return
+    typer.echo("\n".join([f"{digest} is vouched for", *(f"  {one_line(one)}" for one in by)]))
 
 
 def _text(found: Verified) -> str:

@@ -50,13 +50,16 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Epoch = Annotated[int, msgspec.Meta(ge=0, le=0o77777777777)]
 
 
-class LockedInput(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """An image as the recipe names it, and what that stood for."""
+class LockedInput(
+    msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True
+):
+    """An image as the recipe names it, what that stood for, and who vouched for it."""
 
     reference: str
     digest: Digest
     media_type: str
     size: Size
+    verified: tuple[str, ...] = ()
 
     @property
     def descriptor(self) -> Descriptor:

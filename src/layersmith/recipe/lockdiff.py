@@ -62,6 +62,8 @@ def _facts(lock: Lock) -> Mapping[str, str]:
         "compressor": lock.made.compressor,
         "base": f"{lock.base.reference} {lock.base.digest}",
         "builder": f"{lock.builder.reference} {lock.builder.digest}",
+        "base verified": ", ".join(lock.base.verified),
+        "builder verified": ", ".join(lock.builder.verified),
     }
 
 

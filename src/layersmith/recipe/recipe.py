@@ -60,6 +60,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     target: str = ""
     base: str = ""
     builder: str = ""
+    verify_base: str = ""
+    verify_builder: str = ""
     platforms: tuple[str, ...] = ()
     output: str = ""
     push: tuple[str, ...] = ()
@@ -142,7 +144,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 # An empty entrypoint or command is a wish, not an absence.
 _OPTIONAL: Final = frozenset({"entrypoint", "cmd", "workdir"})
 _REPLACED: Final = _OPTIONAL | {
-    "target", "base", "builder", "platforms", "output", "push", "user", "compression",
+    "target", "base", "builder", "verify_base", "verify_builder", "platforms", "output", "push",
+    "user", "compression",
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Comments, order and defaults that are spelled out make no difference to it. Where an image
 goes, how registries are spoken to, and which platforms are made this time do not belong to
-it; base and builder are recorded beside it, by digest.
+it; base and builder are recorded beside it, by digest, and who vouched for them in the lock:
+an image that was verified has the bytes of one that was not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,17 @@ from layersmith.rootfs.compressor import Compressor
 __all__ = ["of_shape", "parse_shape", "shape", "shape_digest", "shape_json"]
 
 _BESIDE: Final = frozenset(
-    {"base", "builder", "platforms", "output", "push", "mirrors", "plain-http"}
+    {
+        "base",
+        "builder",
+        "verify-base",
+        "verify-builder",
+        "platforms",
+        "output",
+        "push",
+        "mirrors",
+        "plain-http",
+    }
 )
 # Whatever order these are written in, the same files are chosen.
 _SETS: Final = frozenset({"include", "exclude", "allow-unresolved", "replace-package"})
