@@ -63,6 +63,11 @@ def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def public_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode()
+
+
 @dataclass(frozen=True)
 class Leaf:
     """A certificate and its private key."""
@@ -198,7 +203,7 @@ class Sigstore:
             "body": written(compact(body)),
             "integratedTime": round(at.timestamp()),
             "logID": self.log_id,
-            "logIndex": 0,
+            "logIndex": 1,
         }
         return {"SignedEntryTimestamp": written(sign(self.log_key, compact(said))), "Payload": said}
 
@@ -219,11 +224,11 @@ class Sigstore:
     def bundle(
         self, scene: Scene, leaf: Leaf, raw: bytes | None = None, at: datetime = NOW
     ) -> bytes:
-        """Return a bundle whose log, of one entry, has taken it in."""
+        """Return a bundle whose log, of two entries, has taken it in."""
         made = envelope(scene, raw or compact(statement(scene)), key=leaf.key)
         body = compact(recorded_envelope(made, leaf))
         entry = {
-            "logIndex": "0",
+            "logIndex": "1",
             "logId": {"keyId": written(bytes.fromhex(self.log_id))},
             "kindVersion": {"kind": "dsse", "version": "0.0.1"},
             "integratedTime": str(round(at.timestamp())),
@@ -244,14 +249,15 @@ class Sigstore:
         )
 
     def _proof(self, body: bytes) -> dict[str, Any]:
-        top = hashlib.sha256(b"\0" + body).digest()
-        note = f"{ORIGIN}\n1\n{written(top)}\n"
+        mine, other = (hashlib.sha256(b"\0" + entry).digest() for entry in (body, b"another"))
+        top = hashlib.sha256(b"\1" + other + mine).digest()  # RFC 6962, section 2.1
+        note = f"{ORIGIN}\n2\n{written(top)}\n"
         mark = bytes.fromhex(self.log_id)[:4] + sign(self.log_key, note.encode())
         return {
-            "logIndex": "0",
+            "logIndex": "1",
             "rootHash": written(top),
-            "treeSize": "1",
-            "hashes": [],
+            "treeSize": "2",
+            "hashes": [written(other)],
             "checkpoint": {"envelope": f"{note}\n\N{EM DASH} {ORIGIN} {written(mark)}\n"},
         }
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from fixtures import tools
+from tests.build.fulcio import Sigstore, pem, public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,30 @@ class Cosign:
         about = ("--key", str(key), "--type", kind, *more)
         return self._ask("verify-attestation", *about, *_UNLOGGED, reference)
 
+    def verify_identity(
+        self, reference: str, sigstore: Sigstore, who: tuple[str, str], *, bundled: bool
+    ) -> str:
+        """Return why what an identity has signed does not hold, if `sigstore` is believed."""
+        root = self._directory / "trusted_root.json"
+        root.write_bytes(sigstore.root())
+        believed = {
+            "SIGSTORE_ROOT_FILE": "".join(map(pem, sigstore.chain())),
+            "SIGSTORE_REKOR_PUBLIC_KEY": public_pem(sigstore.log_key),
+            "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE": public_pem(sigstore.listing_key),
+        }
+        env = {}
+        for name, text in believed.items():
+            path = self._directory / f"{name}.pem"
+            path.write_text(text)
+            env[name] = str(path)
+        identity, issuer = who
+        about = ("--certificate-identity", identity, "--certificate-oidc-issuer", issuer)
+        where = ("--allow-http-registry", "--offline=true")
+        if bundled:
+            more = ("--new-bundle-format", "--type", SIGNED, "--trusted-root", str(root))
+            return self._ask("verify-attestation", *more, *about, *where, reference, env=env)
+        return self._ask("verify", *about, *where, reference, env=env)
+
     @cached_property
     def _root(self) -> str:
         """Nobody to be trusted, so that cosign does not ask the network who is."""
@@ -73,9 +98,10 @@ class Cosign:
     def _writing(self, key: str) -> tuple[str, ...]:
         return ("--key", key, "--tlog-upload=false", "--yes", "--allow-http-registry")
 
-    def _ask(self, *arguments: str) -> str:
+    def _ask(self, *arguments: str, env: dict[str, str] | None = None) -> str:
         environment = {
             **os.environ,
+            **(env or {}),
             "HOME": str(self._directory),
             "COSIGN_PASSWORD": self.password,
             "NO_PROXY": "*",

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fixtures import registry
+from tests.build.fulcio import IDENTITY, ISSUER, Sigstore
+from tests.build.signatures import Beside, Scene
 from tests.interop import tiny
 from tests.interop.conftest import layersmith
 from tests.interop.signers import Cosign, Policy
+
+from layersmith.oci.reference import Reference
+from layersmith.stores.registry import Registries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,3 +116,28 @@ def test_both_add_to_what_the_other_has_signed(desk: Desk) -> None:
     assert len(found["accepted"]) == 3
     assert [one["known"] for one in json.loads(desk.ours(*sign).out)] == [True, True]
     assert desk.digest in desk.ours("tree", f"{desk.name}:1").out
+
+
+@pytest.mark.parametrize("desk", FORMATS[:1], ids="-".join, indirect=True)
+@pytest.mark.parametrize("bundled", [False, True])
+def test_cosign_believes_the_sigstore_that_our_tests_believe(desk: Desk, bundled: bool) -> None:
+    sigstore = Sigstore()
+    root = desk.directory / "trusted_root.json"
+    root.write_bytes(sigstore.root())
+    store = Registries().repository(Reference(f"{desk.name}:1"))
+    top = store.resolve("1")
+    scene, leaf = Scene(desk.name, top.digest), sigstore.leaf()
+    beside = (
+        Beside(bundles=[sigstore.bundle(scene, leaf)])
+        if bundled
+        else Beside(sig=[sigstore.signed(scene, leaf)])
+    )
+    beside.put(store, top)
+    for who, holds in (((IDENTITY, ISSUER), True), (("x@example.com", ISSUER), False)):
+        why = desk.cosign.verify_identity(desk.at, sigstore, who, bundled=bundled)
+        assert (why == "") is holds, why
+        done = layersmith(
+            "verify", f"{desk.name}:1", "--identity", who[0], "--issuer", who[1],
+            "--trust-root", str(root),
+        )  # fmt: skip
+        assert (done.code == 0) is holds, done.err
