@@ -31,6 +31,18 @@ _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 _ISSUER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_TEXT: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 _UTF8: Final = 0x0C
+# What a certificate of a stranger's making does to whoever asks it something.
+_ODD: Final = (
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    OSError,
+)
 _KNOWN: Final = frozenset(
     {
         ExtensionOID.BASIC_CONSTRAINTS,
@@ -66,16 +78,16 @@ def key_of(certificate: x509.Certificate) -> PublicKey:
 
 def check_certificate(certificate: x509.Certificate, moment: datetime, root: Root) -> None:
     """Raise :class:`Untrusted` if the certificate did not hold at that moment."""
-    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
-        raise Untrusted("the certificate was not valid when it was used")
     try:
+        if not _is_valid(certificate, moment):
+            raise Untrusted("the certificate was not valid when it was used")
         _check_use(certificate)
         authorities = [one for one in root.authorities if one.span.has(moment)]
         issuers = [one.chain[0] for one in authorities if _issued(certificate, one, moment)]
         if not issuers:
             raise Untrusted("no authority of the trust root has issued the certificate")
         _check_listed(certificate, issuers[0], root)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, TypeError):
+    except _ODD:
         raise Untrusted("the certificate has not what such a one has") from None
 
 
@@ -84,7 +96,7 @@ def check_identity(certificate: x509.Certificate, identity: str, issuer: str) ->
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         extensions = {one.oid: one.value for one in certificate.extensions}
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except _ODD:
         raise Untrusted("the certificate names nobody") from None
     kinds = (x509.RFC822Name, x509.UniformResourceIdentifier)
     found = [str(name.value) for name in names if isinstance(name, kinds)]
@@ -108,6 +120,10 @@ def _text(value: Any, oid: x509.ObjectIdentifier) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         raise Untrusted("the certificate's issuer is no text") from None
+
+
+def _is_valid(certificate: x509.Certificate, moment: datetime) -> bool:
+    return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
 
 
 def _check_use(certificate: x509.Certificate) -> None:
@@ -135,7 +151,7 @@ def _issued(certificate: x509.Certificate, authority: Authority, moment: datetim
         is_authority = above.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         if not (is_authority and usage.key_cert_sign):
             return False
-        if not above.not_valid_before_utc <= moment <= above.not_valid_after_utc:
+        if not _is_valid(above, moment):
             return False
         below = above
     return True

@@ -157,3 +157,26 @@ def test_a_disk_error_says_what_failed_and_what_to_try(number: int, word: str) -
 def test_other_errors_are_left_alone() -> None:
     with pytest.raises(ZeroDivisionError), disk_errors("x"):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_fresh_file_takes_no_place_of_another_that_came_meanwhile(
+    tmp_path: Path, durable: bool
+) -> None:
+    path = tmp_path / "key"
+
+    def late() -> None:
+        with appearing(path, fresh=True, durable=durable, mode=0o600) as new:
+            new.write(b"ours")
+            path.write_bytes(b"theirs")
+
+    with pytest.raises(FileExistsError):
+        late()
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+    path.unlink()
+    with appearing(path, fresh=True, durable=durable, mode=0o600) as new:
+        new.write(b"ours")
+    assert path.read_bytes() == b"ours"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
