@@ -38,9 +38,15 @@ class Cosign:
         self._directory = directory
         self._program = str(tools.find_newer("cosign", "cosign", NEWER).path)
 
-    def sign(self, reference: str, key: str) -> None:
-        """Sign as cosign 2 does."""
-        self._do("sign", *self._writing(key), reference)
+    def sign(self, reference: str, key: str, name: str = "") -> None:
+        """Sign as cosign 2 does, under the image's own name or another."""
+        more = ["--sign-container-identity", name] if name else []
+        self._do("sign", *self._writing(key), *more, reference)
+
+    def new_key(self) -> tuple[str, Path]:
+        """Make a pair of keys; returns the private one and the public one."""
+        self._do("generate-key-pair")
+        return str(self._directory / "cosign.key"), self._directory / "cosign.pub"
 
     def attest(
         self, reference: str, key: str, kind: str, predicate: Path, *, bundled: bool

@@ -10,7 +10,7 @@ from fixtures import registry
 from tests.build.fulcio import IDENTITY, ISSUER, Sigstore
 from tests.build.signatures import Beside, Scene
 from tests.interop import tiny
-from tests.interop.conftest import layersmith
+from tests.interop.conftest import TARGET, layersmith
 from tests.interop.signers import Cosign, Policy
 
 from layersmith.oci.reference import Reference
@@ -141,3 +141,26 @@ def test_cosign_believes_the_sigstore_that_our_tests_believe(desk: Desk, bundled
             "--trust-root", str(root),
         )  # fmt: skip
         assert (done.code == 0) is holds, done.err
+
+
+def test_a_base_that_cosign_has_signed_is_taken_and_another_is_not(
+    served: registry.Registry, mirrors: tuple[str, ...], tmp_path: Path
+) -> None:
+    cosign = Cosign(tmp_path)
+    key, pub = cosign.new_key()
+    plan = ("plan", TARGET, *mirrors, "--platform", "linux/amd64", "--json", "-q")
+    base = "gcr.io/distroless/cc-debian13"
+    where = f"{served.host}/distroless/cc-debian13"
+    digest = layersmith("digest", f"{where}:latest").out.strip()
+    refused = layersmith(*plan, "--verify-base", str(pub))
+    assert refused.code == 11
+    assert f"{digest} has no signature" in refused.err
+    cosign.sign(f"{where}@{digest}", key)
+    refused = layersmith(*plan, "--verify-base", str(pub))
+    assert refused.code == 11
+    assert f"it is for {where}, not for {base}" in refused.err
+    cosign.sign(f"{where}@{digest}", key, base)
+    done = layersmith(*plan, "--verify-base", str(pub))
+    assert done.code == 0, done.err
+    (by,) = done.document["inputs"]["base"]["verified"]
+    assert by.startswith("key sha256:")

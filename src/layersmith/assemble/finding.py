@@ -17,7 +17,7 @@ from layersmith.attest.judging import Document, form_of
 from layersmith.attest.strict import MAX_PAYLOAD
 from layersmith.errors import DocumentError, NotFound
 from layersmith.oci.content import is_manifest
-from layersmith.oci.documents import Descriptor, Manifest
+from layersmith.oci.documents import Descriptor, Index, Manifest
 from layersmith.oci.documents import Document as Parsed
 from layersmith.oci.image import load, load_at
 
@@ -100,8 +100,7 @@ def _referrers(place: Place, source: Source, digest: Digest) -> Iterator[Parsed[
         yield manifest
 
 
-def _manifest(source: Source, top: Parsed[Manifest] | object) -> Parsed[Manifest]:
-    assert isinstance(top, Parsed)
+def _manifest(source: Source, top: Parsed[Index] | Parsed[Manifest]) -> Parsed[Manifest]:
     if not isinstance(top.value, Manifest):
         raise DocumentError(f"{source.name}: {top.descriptor.digest} is an index, no signature")
     return top

@@ -104,7 +104,7 @@ def resolve(workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned =
             return found
         with intention(f"verifying {place}"):
             # What is in a bundle must be vouched for there: nothing else is asked.
-            verified = demand.check(place, source, found.digest)
+            verified = demand.check(source, found.digest)
         return replace(found, verified=verified)
 
     with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:

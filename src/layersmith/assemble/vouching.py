@@ -32,100 +32,107 @@ _PEM: Final = b"-----BEGIN "
 
 
 @dataclass(frozen=True, slots=True)
-class Vouching:
-    """What is demanded of an image, read and checked before anything is asked."""
+class _Accepting:
+    """An entry of a policy about one image: its keys are read, its names are in full."""
 
-    policy: Policy
-    folder: Path
-    where: str
+    entry: Entry
+    voices: Sequence[Voice]
+    repositories: frozenset[str] | None
 
-    def check(self, place: Place, source: Source, digest: Digest) -> tuple[str, ...]:
-        """Return who vouches for `digest`, which `place` stands for, and for what.
-
-        Raises :class:`Untrusted` if nobody does.
-        """
-        entries = list(self.policy.of(place.name))
-        if not entries:
-            raise Untrusted(
-                f"{self.where} accepts nothing from {place.name}", hint="add an entry to it"
-            )
-        reasons = []
-        for entry in entries:
-            try:
-                return self._accepted(entry, place, source, digest)
-            except Untrusted as error:
-                reasons.append(error.message)
-        raise Untrusted(
-            "nobody who is trusted vouches for it",
-            reasons=tuple(reasons),
-            hint=f"see {self.where}; layersmith tree shows who has signed it",
-        )
-
-    def voices(self, entry: Entry) -> Sequence[Voice]:
-        """Return whom an entry believes; raises :class:`InvalidKey`."""
-        keys = [self._beside(key) for key in entry.keys]
-        found: list[Voice] = [KeyVoice(read_public(read_key(k), key_name(k))) for k in keys]
-        if entry.identity:
-            from layersmith.attest.keyless import KeylessVoice  # noqa: PLC0415 - seldom needed
-            from layersmith.attest.trustroot import read_root  # noqa: PLC0415 - as above
-
-            path = self._beside(entry.trust_root)
-            root = read_root(read_key(path), key_name(path))
-            found.append(KeylessVoice(entry.identity, entry.issuer, root))
-        return found
-
-    def _beside(self, name: str) -> str:
-        return name if "://" in name else str(self.folder / name)
-
-    def _accepted(
-        self, entry: Entry, place: Place, source: Source, digest: Digest
-    ) -> tuple[str, ...]:
-        if digest in entry.digests:
-            return (f"digest {digest}",)
-        voices = self.voices(entry)
-        if not voices:
+    def check(self, place: Place, source: Source, digest: Digest) -> list[str]:
+        """Return who vouches for `digest`, and for what; raises :class:`Untrusted`."""
+        if digest in self.entry.digests:
+            return [f"digest {digest}"]
+        if not self.voices:
             raise Untrusted(f"it is {digest}")
-        names = None
-        if not entry.any_repository:
-            names = frozenset(_named(place, name) for name in entry.signed_as or ("",))
         found = []
-        for kind in entry.types:
+        for kind in self.entry.types:
             demand = Demand(
-                voices=voices, repositories=names, predicate_type=kind, low_s=entry.low_s
+                voices=self.voices,
+                repositories=self.repositories,
+                predicate_type=kind,
+                low_s=self.entry.low_s,
             )
             accepted = verify_digest(place, source, digest, demand)
             what = "" if kind == SIGNED else f", {kind}"
             found += [f"{one.by}{what}" for one in accepted]
-        return tuple(dict.fromkeys(found))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """What is demanded of one image: one of the entries has to accept it."""
+
+    place: Place
+    accepting: Sequence[_Accepting]
+    where: str
+
+    def check(self, source: Source, digest: Digest) -> tuple[str, ...]:
+        """Return who vouches for `digest`, which the place stands for, and for what.
+
+        Raises :class:`Untrusted` if nobody does.
+        """
+        reasons = []
+        for one in self.accepting:
+            try:
+                return tuple(dict.fromkeys(one.check(self.place, source, digest)))
+            except Untrusted as error:
+                reasons.append(error.message)
+        raise Untrusted(
+            "nobody who is trusted vouches for it",
+            reasons=tuple(reasons) or (f"{self.where} accepts nothing from {self.place.name}",),
+            hint=f"see {self.where}; layersmith tree shows who has signed it",
+        )
 
 
 def vouching(text: str, place: Place, option: str) -> Vouching:
     """Read what is demanded of `place`: ``sha256:...``, a public key or a policy's file.
 
-    Every key and trust root is read now. Raises :class:`InvalidInput`.
+    Every key and trust root is read now, before anything is asked. Raises
+    :class:`InvalidInput`.
     """
     with intention(option):
-        found = _read(text, place)
-        for entry in found.policy.of(place.name):
-            found.voices(entry)
-            if not entry.any_repository and not entry.digests:
-                for name in entry.signed_as or ("",):
-                    _named(place, name)
-        return found
+        policy, folder, where = _read(text, place)
+        return Vouching(place, [_accepting(e, place, folder) for e in policy.of(place.name)], where)
 
 
-def _read(text: str, place: Place) -> Vouching:
+def _read(text: str, place: Place) -> tuple[Policy, Path, str]:
+    """Return a policy, the directory of its keys, and what it is called."""
     if text.startswith(("sha256:", "sha512:")):
         entry = Entry(repository=place.name, digests=(Digest(text),))
-        return Vouching(Policy((entry,)), Path(), text)
-    raw = read_key(text)
-    where = key_name(text)
+        return Policy((entry,)), Path(), text
+    raw, where = read_key(text), key_name(text)
     if _PEM in raw:
-        read_public(raw, where)
-        return Vouching(Policy((Entry(repository=place.name, keys=(text,)),)), Path(), where)
+        return Policy((Entry(repository=place.name, keys=(text,)),)), Path(), where
     if "://" in text:
         raise InvalidInput(f"{where} holds no public key")
-    return Vouching(parse_policy(raw, where), Path(text).parent, where)
+    return parse_policy(raw, where), Path(text).parent, where
+
+
+def _accepting(entry: Entry, place: Place, folder: Path) -> _Accepting:
+    voices = _voices(entry, folder)
+    if not voices or entry.any_repository:
+        return _Accepting(entry, voices, None)
+    names = entry.signed_as or ("",)
+    return _Accepting(entry, voices, frozenset(_named(place, name) for name in names))
+
+
+def _voices(entry: Entry, folder: Path) -> list[Voice]:
+    """Return whom an entry believes; raises :class:`InvalidKey`."""
+
+    def beside(name: str) -> str:
+        return name if "://" in name else str(folder / name)
+
+    keys = map(beside, entry.keys)
+    found: list[Voice] = [KeyVoice(read_public(read_key(key), key_name(key))) for key in keys]
+    if entry.identity:
+        from layersmith.attest.keyless import KeylessVoice  # noqa: PLC0415 - seldom needed
+        from layersmith.attest.trustroot import read_root  # noqa: PLC0415 - as above
+
+        path = beside(entry.trust_root)
+        root = read_root(read_key(path), key_name(path))
+        found.append(KeylessVoice(entry.identity, entry.issuer, root))
+    return found
 
 
 def _named(place: Place, asked: str) -> str:

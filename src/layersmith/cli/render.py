@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
+from layersmith.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
             f"({size(made.layer.uncompressed)} unpacked), image {size(total)}"
         )
     seconds = sum(timings.values())
+    for name, input_ in (("base", done.base), ("builder", done.builder)):
+        lines += [f"  {name} verified: {one_line(by, 200)}" for by in input_.verified]
     lines += [f"  {name}" for name in done.names]
     lines += [f"  {_about(one)} {one.manifest.descriptor.digest}" for one in done.attached]
     if done.signed:
@@ -80,9 +83,13 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
 
 
 def inputs_json(done: Assembled | Planned) -> dict[str, Any]:
-    """Return base and builder, as references and digests."""
+    """Return base and builder, as references and digests, and who vouched for them."""
     return {
-        name: {"reference": str(input_.place), "digest": input_.digest}
+        name: {
+            "reference": str(input_.place),
+            "digest": input_.digest,
+            **({"verified": list(input_.verified)} if input_.verified else {}),
+        }
         for name, input_ in (("base", done.base), ("builder", done.builder))
     }
 

@@ -169,7 +169,7 @@ def _by_policy(network: RegistryOptions, place: Place, policy: str, *, as_docume
     with Registries(network) as registries, intention(f"verifying {place}"):
         source = place.source(registries)
         digest = source.resolve(place.identifier).digest
-        by = demand.check(place, source, digest)
+        by = demand.check(source, digest)
     if as_document:
         from json import dumps
 

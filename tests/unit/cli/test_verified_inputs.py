@@ -102,6 +102,9 @@ def test_what_is_vouched_for_is_used_and_the_lock_says_by_whom(bench: Bench, car
     assert key[0].startswith("key sha256:")
     assert bench.site.lock["builder"]["verified"] != key
     assert f"verified: {key[0]}" in told
+    done = json.loads(bench.site.run("assemble", *FILE, "--json"))
+    assert done["inputs"]["base"]["verified"] == key
+    assert f"base verified: {key[0]}" in bench.site.run("assemble", *FILE)
     # Who has vouched is no part of the image.
     assert bench.site.assemble(*FILE) == bench.site.assemble(*FILE, "--locked") == plain
 
