@@ -9,6 +9,7 @@ import pytest
 from fixtures import registry
 from tests.build.fulcio import IDENTITY, ISSUER, Sigstore
 from tests.build.signatures import Beside, Scene
+from tests.build.world import write_world
 from tests.interop import tiny
 from tests.interop.conftest import TARGET, layersmith
 from tests.interop.signers import Cosign, Policy
@@ -141,6 +142,37 @@ def test_cosign_believes_the_sigstore_that_our_tests_believe(desk: Desk, bundled
             "--trust-root", str(root),
         )  # fmt: skip
         assert (done.code == 0) is holds, done.err
+
+
+def test_cosign_and_skopeo_take_an_assembled_image_with_all_about_it(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    cosign = Cosign(tmp_path)
+    key, pub = cosign.new_key()
+    with registry.serve() as served:
+        name = f"{served.host}/team/python"
+        done = layersmith(
+            "assemble", TARGET, "--base", f"oci:{tmp_path}/base:t", "--platform", "linux/amd64",
+            "--builder", f"oci:{tmp_path}/builder:t", "--push", name, "--json", "--provenance",
+            "--sbom-format", "spdx-json", "--sbom-format", "cyclonedx-json",
+            "--sign", key, "--sign-carrier", "both", "--cache-dir", f"{tmp_path}/cache",
+            env={"LAYERSMITH_KEY_PASSWORD": cosign.password},
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert Policy(tmp_path / "policy", served.host).copies(f"{name}:{TARGET}", pub) == ""
+        index, image = (
+            f"{name}@{digest}"
+            for digest in (done.document["digest"], done.document["platforms"][0]["digest"])
+        )
+        for at in (index, image):
+            assert cosign.verify(at, pub) == ""
+        for bundled in (True, False):
+            for at, kind in (
+                (index, "slsaprovenance1"),
+                (image, "slsaprovenance1"),
+                (image, "spdxjson"),
+                (image, "cyclonedx"),
+            ):
+                assert cosign.verify_attestation(at, pub, kind, bundled=bundled) == ""
 
 
 def test_a_base_that_cosign_has_signed_is_taken_and_another_is_not(

@@ -23,13 +23,14 @@ from layersmith.errors import RecipeError, typed
 from layersmith.oci.strictjson import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from layersmith.assemble.places import Repository
     from layersmith.assemble.signing import Signer, Word, Written
     from layersmith.assemble.workshop import Workshop
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
+    from layersmith.stores.cache import Cache
 
 __all__ = ["PLAIN", "Beside", "Signing", "assemble"]
 
@@ -71,11 +72,19 @@ class Signing:
         place.check_adding()
         return Word(named_repository(place, self.repository, "--sign-as"))
 
-    def sign(self, place: Place, store: Repository, outcome: Outcome) -> list[Written]:
-        """Sign the manifest of every platform, and the index."""
-        subjects = [made.image.manifest.descriptor for made in outcome.made]
-        index = outcome.index.descriptor
-        return self.signer.say_all(place, store, (*subjects, index), self.word(place))
+    def sign(
+        self, place: Place, store: Repository, made: Assembled, cache: Cache
+    ) -> Iterator[Written]:
+        """Sign every platform's manifest and the index, and attest what is attached to them."""
+        from layersmith.assemble.signing import attesting  # noqa: PLC0415 - as below
+
+        word = self.word(place)
+        subjects = [one.image.manifest.descriptor for one in made.outcome.made]
+        subjects.append(made.outcome.index.descriptor)
+        yield from self.signer.say_all(place, store, subjects, word)
+        for one in made.attached:
+            said = attesting(word.repository, one.content, cache)
+            yield from self.signer.say_all(place, store, [one.subject], said)
 
 
 def assemble(
@@ -177,7 +186,9 @@ def _deliver(
             found = replace(found, lists=partial(lists_at, place, sink, made.attached))
         if signing is None:
             return found
-        return replace(found, settle=lambda: written.extend(signing.sign(place, sink, outcome)))
+        return replace(
+            found, settle=lambda: written.extend(signing.sign(place, sink, made, workshop.cache))
+        )
 
     with workshop.timed("deliver"):
         destinations = [destination(place) for place in places]

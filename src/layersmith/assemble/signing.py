@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.assemble.finding import beside
 from layersmith.assemble.putting import attach_referrer, attach_tag
-from layersmith.attest.claims import SIGNED, simple_payload, statement
+from layersmith.attest.claims import SIGNED, TYPES, simple_payload, statement
 from layersmith.attest.envelopes import BUNDLE, bundle, signed
 from layersmith.attest.judging import SIMPLE, Accepted, KeyVoice, Wanted, judge
 from layersmith.attest.strict import MAX_PAYLOAD, encoded
@@ -20,14 +20,27 @@ from layersmith.oci.strictjson import decode, encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from layersmith.assemble.delivery import Holder
     from layersmith.assemble.places import Place, Repository
     from layersmith.attest.keys import PrivateKey
     from layersmith.oci.documents import Descriptor
     from layersmith.stores.registry import Registries
 
-__all__ = ["CARRIERS", "Signer", "Word", "Written", "named_repository", "read_predicate"]
+__all__ = [
+    "CARRIERS",
+    "Signer",
+    "Word",
+    "Written",
+    "attesting",
+    "named_repository",
+    "read_predicate",
+]
 
 CARRIERS: Final = ("referrer", "tag", "both")
+_PREDICATES: Final = {
+    "application/spdx+json": TYPES["spdx"],
+    "application/vnd.cyclonedx+json": TYPES["cyclonedx"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,18 @@ class Word:
     repository: str
     kind: str = SIGNED
     predicate: Any = field(default_factory=dict)
+
+
+def attesting(repository: str, content: Descriptor, holder: Holder) -> Word:
+    """Return what is said by a document that is attached to an image: an SBOM, a statement.
+
+    A statement's predicate is said of the one subject again. Raises :class:`DocumentError`.
+    """
+    with holder.open(content) as stream:
+        document = read_predicate(stream.read(), f"the document {content.digest}")
+    if content.media_type in _PREDICATES:
+        return Word(repository, _PREDICATES[content.media_type], document)
+    return Word(repository, str(document["predicateType"]), document["predicate"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ Sign = Annotated[
     typer.Option(
         "--sign",
         help="Sign the index and every platform with this private key (FILE or env://NAME), "
-        "before the tags are written.",
+        "and attest SBOMs and provenance if there are any, before the tags are written.",
         metavar="KEY",
     ),
 ]

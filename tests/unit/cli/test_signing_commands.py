@@ -230,6 +230,27 @@ def test_an_assembled_image_is_signed_where_it_is_pushed(
     assert [one["known"] for one in again["signed"]] == [True] * 2 * each
 
 
+def test_sboms_and_provenance_are_attested_where_they_are_signed(
+    site: Site, registry: FakeRegistry
+) -> None:
+    push = ["assemble", *FILE, "--push", f"{registry.host}/a/b:1", "--sign", "k.key", "--json"]
+    push += ["--sbom-format", "spdx-json", "--sbom-format", "cyclonedx-json", "--provenance"]
+    done = json.loads(site.run(*push))
+    assert len(done["signed"]) == 2 + len(done["attached"])
+    assert {one["known"] for one in json.loads(site.run(*push))["signed"]} == {True}
+    name = f"{registry.host}/a/b"
+    run("verify", f"{name}:1", *PUB)
+    found = asked("verify", f"{name}:1", *PUB, "--attestation", "slsaprovenance1")
+    build = found["accepted"][0]["predicate"]["buildDefinition"]
+    assert build["buildType"].startswith("https://layersmith.dev/")
+    one = f"{name}@{done['platforms'][0]['digest']}"
+    found = asked("verify", one, *PUB, "--attestation", "spdx")
+    assert found["accepted"][0]["predicate"]["spdxVersion"] == "SPDX-2.3"
+    found = asked("verify", one, *PUB, "--attestation", "cyclonedx")
+    assert found["accepted"][0]["predicate"]["bomFormat"] == "CycloneDX"
+    run("verify", one, *PUB)
+
+
 def test_no_tag_is_written_if_the_signature_cannot_be(
     site: Site, registry: FakeRegistry, tmp_path: Path
 ) -> None:
