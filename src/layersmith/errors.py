@@ -10,6 +10,7 @@
     │  └─ DocumentError                   7   a JSON document of an image, with its path
     ├─ StoreError                         5   a registry, a layout, the cache, the disk
     │  ├─ NotFound                        3
+    │  │  └─ MissingWheels                    distributions without a wheel for a platform
     │  ├─ Unauthorized                    4
     │  ├─ RegistryError                   5   status and code of the registry's answer
     │  │  └─ MissingContent                   a manifest names what is not there (any more)
@@ -18,6 +19,7 @@
     │  └─ DigestMismatch, SizeMismatch
     ├─ LayerError                         7   a tar layer that no runtime should accept
     │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
+    ├─ WheelError                         7   a wheel that must not be installed
     ├─ ElfError                           8
     ├─ ClosureError                       8   every missing library and version, together
     ├─ Untrusted                         11   no signature that is demanded holds
@@ -57,6 +59,7 @@ __all__ = [
     "LockMismatch",
     "MalformedTar",
     "MissingContent",
+    "MissingWheels",
     "NotFound",
     "OutputError",
     "RecipeError",
@@ -68,6 +71,7 @@ __all__ = [
     "UnsafePath",
     "Untrusted",
     "VerificationError",
+    "WheelError",
     "intention",
     "one_line",
     "typed",
@@ -157,6 +161,14 @@ class NotFound(StoreError):
     """The place answered that it does not have the thing."""
 
     exit_code = 3
+
+
+class MissingWheels(NotFound):
+    """Some distributions have no wheel that the image's Python takes; `missing` names all."""
+
+    def __init__(self, message: str, *, missing: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__("; ".join((message, *missing)), hint=hint)
+        self.missing = missing
 
 
 class Unauthorized(StoreError):
@@ -254,6 +266,16 @@ class UnsafeLink(LayerError):
 
 class BadWhiteout(LayerError):
     """A whiteout that image-spec forbids or that runtimes read differently."""
+
+
+class WheelError(LayersmithError):
+    """A wheel that must not be installed; `wheel` is its file name."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, wheel: str = "", hint: str = "") -> None:
+        super().__init__(f"{one_line(wheel, 200)}: {message}" if wheel else message, hint=hint)
+        self.wheel = wheel
 
 
 class ElfError(LayersmithError):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
 
-__all__ = ["PLAIN", "Beside", "Signing", "assemble"]
+__all__ = ["PLAIN", "Beside", "Signing", "assemble", "assembled", "destinations"]
 
 # Changes with anything in the code that gives the same question another answer.
 _FORMAT: Final = "outcome 2"
@@ -44,6 +44,8 @@ _ELSEWHERE: Final[dict[str, Any]] = {
     "plain_http": (),
     "verify_base": "",
     "verify_builder": "",
+    "app": None,
+    "base_image": "",
 }
 
 
@@ -100,7 +102,8 @@ def assemble(
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
-    places = _destinations(target, recipe, beside)
+    places = destinations(recipe, f"oci:dist/{target}")
+    _check(beside, places)
     if signing is not None:
         for place in places:
             signing.word(place)
@@ -113,15 +116,39 @@ def assemble(
         done = _deliver(workshop, made, places, signing, hold=True)
         if done is not None:
             return done
-    from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
-
-    outcome = produce(workshop, target, recipe, inputs, pinned)
-    outcome.remember(workshop.cache, key)
+    outcome = _made(workshop, target, recipe, inputs, pinned)
     attached = _attached(workshop, recipe, inputs, outcome, beside)
     made = Assembled(target, *inputs, outcome, (), attached)
     done = _deliver(workshop, made, places, signing, hold=False)
     assert done is not None
     return done
+
+
+def assembled(
+    workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE
+) -> tuple[Inputs, Outcome]:
+    """Return the image of every platform, delivered nowhere; its new layers are in the cache.
+
+    They are verified when they are read, and only then. Raises what
+    :func:`layersmith.assemble.pipeline.plan` raises.
+    """
+    inputs = resolve(workshop, target, recipe, pinned)
+    outcome = Outcome.recall(workshop.cache, _key(target, recipe, inputs, pinned))
+    layers = [made.layer.layer.descriptor for made in outcome.made] if outcome else []
+    if outcome is None or not all(map(workshop.cache.keep, layers)):
+        outcome = _made(workshop, target, recipe, inputs, pinned)
+    return inputs, outcome
+
+
+def _made(
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned
+) -> Outcome:
+    """Make it, and remember it for the next run."""
+    from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
+
+    outcome = produce(workshop, target, recipe, inputs, pinned)
+    outcome.remember(workshop.cache, _key(target, recipe, inputs, pinned))
+    return outcome
 
 
 def _is_held(workshop: Workshop, outcome: Outcome) -> bool:
@@ -221,10 +248,11 @@ def _delivery(
     return with_attached(workshop, delivery, attached)
 
 
-def _destinations(target: Target, recipe: Recipe, beside: Beside) -> list[Place]:
+def destinations(recipe: Recipe, default: str) -> list[Place]:
+    """Return where the image goes, to `default` if nothing is said; raises InvalidInput."""
     places = [Place.parse(text) for text in recipe.push]
     if recipe.output or not recipe.push:
-        place = Place.parse(recipe.output or f"oci:dist/{target}")
+        place = Place.parse(recipe.output or default)
         if place.reference is not None:
             raise RecipeError(
                 f"the output {typed(recipe.output, 200)!r} is no layout or archive",
@@ -234,11 +262,16 @@ def _destinations(target: Target, recipe: Recipe, beside: Beside) -> list[Place]
     one = next((place for place in places if place.holds_one), None)
     if one is not None and len(recipe.chosen_platforms()) > 1:
         raise RecipeError(f"{one!s} can hold one platform", hint="choose one with --platform")
-    if beside != PLAIN:
-        from layersmith.assemble.attaching import check_places  # noqa: PLC0415 - see above
-        from layersmith.assemble.describing import format_of  # noqa: PLC0415 - as above
-
-        check_places(places)
-        for name in beside.sboms:
-            format_of(name)
     return places
+
+
+def _check(beside: Beside, places: list[Place]) -> None:
+    """Raise :class:`RecipeError` where what is said beside the images has no place or form."""
+    if beside == PLAIN:
+        return
+    from layersmith.assemble.attaching import check_places  # noqa: PLC0415 - see above
+    from layersmith.assemble.describing import format_of  # noqa: PLC0415 - as above
+
+    check_places(places)
+    for name in beside.sboms:
+        format_of(name)

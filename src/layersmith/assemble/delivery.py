@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layersmith.oci.image import Image
     from layersmith.oci.reference import Reference
 
-__all__ = ["Blob", "Delivery", "Destination", "Holder", "bring", "deliver", "stale"]
+__all__ = ["Blob", "Delivery", "Destination", "Holder", "Stale", "bring", "deliver", "stale"]
 
 _WRITERS: Final = 8
 _HEALINGS: Final = 3

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from layersmith.analysis.objects import Objects
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
-from layersmith.assemble.reading import LayerReader, Wanted, epoch_of
+from layersmith.assemble.reading import LayerReader, Wanted, epoch_of, moment
 from layersmith.assemble.record import recorded
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
@@ -140,8 +139,8 @@ class _Job:
         key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
         objects = Objects(cache.recall(key))
         inputs = Platformed(base, builder, *reader.roots(wanted))
-        moment = epoch_of((base, builder)) if epoch is None else epoch
-        made = make_plan(inputs, self.recipe, moment, objects)
+        dated = epoch_of((base, builder)) if epoch is None else epoch
+        made = make_plan(inputs, self.recipe, dated, objects)
         check_target(made.inputs.base_root, self.target, made.python)
         if objects.grown:
             cache.remember(key, objects.dump())
@@ -164,7 +163,7 @@ class _Job:
             layer = self._layer(plan)
             added = NewLayer(layer.layer, f"layersmith assemble {self.target}")
             settings = Settings(
-                created=_moment(plan.epoch),
+                created=moment(plan.epoch),
                 user=plan.user.config,
                 env={**_ENV, **dict(sorted(recipe.env.items()))},
                 entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
@@ -214,7 +213,7 @@ class _Job:
         return Outcome(planned.python, index, tuple(made))
 
     def _annotations(self, python: str, epoch: int) -> Mapping[str, str]:
-        about = {f"{_ABOUT}created": _moment(epoch), f"{_ABOUT}version": python}
+        about = {f"{_ABOUT}created": moment(epoch), f"{_ABOUT}version": python}
         made = recorded(self.recipe, self.base, self.builder)
         return {**made, **about, **self.recipe.annotations}
 
@@ -227,8 +226,3 @@ def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:
     )
     left_out = (LeftOut(item.name, item.why, len(item.paths), item.size) for item in plan.left_out)
     return tuple(unresolved), tuple(left_out)
-
-
-def _moment(epoch: int) -> str:
-    """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

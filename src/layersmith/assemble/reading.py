@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of"]
+__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of", "moment"]
 
 _FRACTION = re.compile(r"\.\d+")
 _LATEST = 0o77777777777  # what a tar header holds: the year 2242
@@ -103,6 +103,11 @@ def epoch_of(images: Sequence[Image]) -> int:
             )
         return int(text)
     return max(map(created_at, images))
+
+
+def moment(epoch: int) -> str:
+    """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def created_at(image: Image) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.inputs import Input
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["Record", "recorded"]
+__all__ = ["APPLICATION", "Record", "is_ours", "recorded"]
 
 _ABOUT: Final = "org.opencontainers.image."
 _BASE: Final = f"{_ABOUT}base."
@@ -31,6 +31,8 @@ _VERSION: Final = f"{OUR_KEYS}version"
 _COMPRESSOR: Final = f"{OUR_KEYS}compressor"
 _RECIPE: Final = f"{OUR_KEYS}recipe"
 _RECIPE_DIGEST: Final = f"{OUR_KEYS}recipe.digest"
+# What is on top of a Python image; see `applying`.
+APPLICATION: Final = f"{OUR_KEYS}app"
 # A manifest may have 4 MiB, and every client reads it: beyond this the digest alone is there.
 _LARGEST: Final = 64 << 10
 
@@ -46,6 +48,11 @@ def recorded(recipe: Recipe, base: Input, builder: Input) -> dict[str, str]:
         _RECIPE_DIGEST: str(shape_digest(recipe)),
     }
     return about if len(text) > _LARGEST else {**about, _RECIPE: text}
+
+
+def is_ours(annotations: Mapping[str, str]) -> bool:
+    """Tell whether an image says that layersmith made it."""
+    return _VERSION in annotations and _RECIPE_DIGEST in annotations
 
 
 def _named(prefix: str, input_: Input) -> dict[str, str]:
@@ -70,6 +77,11 @@ class Record:
     @classmethod
     def of(cls, annotations: Mapping[str, str], where: str) -> Record:
         """Read them; raises :class:`InvalidInput` for what layersmith did not write."""
+        if APPLICATION in annotations:
+            raise InvalidInput(
+                f"{where} is an application: only Python images are made again from what they say",
+                hint="build it again from its sources, with layersmith app build",
+            )
         wanted = (f"{_BASE}digest", f"{_BUILDER}digest", _VERSION, _COMPRESSOR, _RECIPE)
         missing = [key for key in wanted if key not in annotations]
         if missing:

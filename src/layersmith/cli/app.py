@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from layersmith import __version__
+from layersmith.cli import application as application_commands
 from layersmith.cli import around as around_command
 from layersmith.cli import assemble as assemble_command
 from layersmith.cli import bundle as bundle_commands
@@ -54,6 +55,7 @@ app.command("plan", cls=Command)(plan_command.plan)
 app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
 app.command("rebuild", cls=Command)(rebuild_command.rebuild)
 app.command("sbom", cls=Command)(sbom_command.sbom)
+app.add_typer(application_commands.application)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)

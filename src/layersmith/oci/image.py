@@ -222,7 +222,10 @@ class NewLayer:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a derived image's config says; a workdir of None leaves what the base has."""
+    """What a derived image's config says; a workdir of None leaves what the base has.
+
+    So does a stop signal; `ports` (``8000/tcp``) are added to the base's.
+    """
 
     created: str
     user: str
@@ -232,6 +235,8 @@ class Settings:
     workdir: str | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    ports: Sequence[str] = ()
+    stop_signal: str | None = None
 
 
 def derive(base: Image, added: NewLayer, settings: Settings) -> Image:
@@ -265,6 +270,11 @@ def _config(base: Image, added: NewLayer, settings: Settings) -> dict[str, Any]:
     _put(runtime, "Cmd", settings.cmd)
     if settings.workdir is not None:
         runtime["WorkingDir"] = settings.workdir
+    if settings.stop_signal is not None:
+        runtime["StopSignal"] = settings.stop_signal
+    if settings.ports:
+        ports = {**(runtime.get("ExposedPorts") or {}), **{port: {} for port in settings.ports}}
+        runtime["ExposedPorts"] = dict(sorted(ports.items()))
     labels = {**(runtime.get("Labels") or {}), **settings.labels}
     _put(runtime, "Labels", dict(sorted(labels.items())))
     rootfs = base.config.json["rootfs"]

@@ -17,6 +17,7 @@ from layersmith.errors import LayersmithError, RecipeError, one_line, typed
 from layersmith.oci.documents import Platform
 from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.reference import valid_registry
+from layersmith.recipe.application import App
 from layersmith.rootfs.compressor import Compressor
 
 if TYPE_CHECKING:
@@ -79,13 +80,17 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     allow_unresolved: tuple[str, ...] = ()
     replace_package: tuple[str, ...] = ()
     compression: str = ""
+    base_image: str = ""
+    app: App | None = None
 
     def over(self, lower: Recipe) -> Recipe:
         """Return `lower` with what this recipe says laid over it."""
         merged: dict[str, Any] = {}
         for field in self.__struct_fields__:
             mine, below = getattr(self, field), getattr(lower, field)
-            if isinstance(below, dict):
+            if field == "app":
+                merged[field] = mine.over(below) if mine and below else mine or below
+            elif isinstance(below, dict):
                 merged[field] = {**below, **mine}
             elif field in _REPLACED:
                 given = mine is not None if field in _OPTIONAL else bool(mine)
@@ -118,12 +123,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self.chosen_platforms()
         self.chosen_user()
         self.compressor()
-        for name, value in self.env.items():
+        app = self.app or App()
+        app.check()
+        for name, value in (*self.env.items(), *app.env.items()):
             if _ENV_NAME.fullmatch(name) is None:
                 raise RecipeError(f"{one_line(name, 60)!r} is no name of a variable")
             if "\0" in value:
                 raise RecipeError(f"the variable {one_line(name, 60)!r} has a NUL in its value")
-        written = (self.env, self.labels, self.annotations, self.entrypoint, self.cmd, self.workdir)
+        said = (self.env, self.labels, self.annotations, self.entrypoint, self.cmd, self.workdir)
+        written = (*said, app)
         try:
             msgspec.json.encode(written)
         except UnicodeEncodeError:
@@ -131,7 +139,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "a value is not UTF-8 text",
                 hint="look at env, labels, annotations, entrypoint, cmd and workdir",
             ) from None
-        if ours := [key for key in self.annotations if key.startswith(OUR_KEYS)]:
+        annotations = (*self.annotations, *app.annotations)
+        if ours := [key for key in annotations if key.startswith(OUR_KEYS)]:
             raise RecipeError(f"annotations {OUR_KEYS}* are layersmith's own: {ours[0]!r}")
         if self.workdir is not None and not self.workdir.startswith("/"):
             raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
@@ -145,7 +154,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 _OPTIONAL: Final = frozenset({"entrypoint", "cmd", "workdir"})
 _REPLACED: Final = _OPTIONAL | {
     "target", "base", "builder", "verify_base", "verify_builder", "platforms", "output", "push",
-    "user", "compression",
+    "user", "compression", "base_image",
 }  # fmt: skip
 
 
@@ -173,7 +182,8 @@ def read_recipe(path: Path) -> Recipe:
 
 def _explained(message: str, text: str, path: Path) -> RecipeError:
     unknown = _UNKNOWN.search(message)
-    known = ", ".join(field.encode_name for field in msgspec.structs.fields(Recipe))
+    kind = App if "$.app" in message else Recipe
+    known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
     if unknown is None:
         where = re.search(r"\$\.([\w-]+)", message)
         key = where[1] if where else ""

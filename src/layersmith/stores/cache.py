@@ -61,6 +61,7 @@ class Cache:
         self._root = root / _VERSION
         self.turns = Turns(self._root / "turns", progress or NoProgress())
         self._held: dict[Digest, OpenFile] = {}
+        self._unverified: dict[Digest, Descriptor] = {}
 
     @property
     def root(self) -> Path:
@@ -118,6 +119,26 @@ class Cache:
         if file is not None:
             self._held[descriptor.digest] = file
         return file is not None
+
+    def keep(self, descriptor: Descriptor) -> bool:
+        """Keep the blob open, whatever others remove, if it is there.
+
+        It is verified when it is read, and only then: see :meth:`hold`.
+        """
+        try:
+            file = OpenFile.at(self.blob_path(descriptor.digest))
+        except OSError:
+            return False
+        if file.size != descriptor.size:
+            return False
+        self._held[descriptor.digest] = file
+        self._unverified[descriptor.digest] = descriptor
+        touch(self.blob_path(descriptor.digest))
+        return True
+
+    def kept(self) -> tuple[Descriptor, ...]:
+        """Return what :meth:`keep` kept."""
+        return tuple(self._unverified.values())
 
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> OpenFile:
         """Keep a blob; `chunks` must have been verified by whom they came from.

@@ -8,6 +8,7 @@ import os
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
 
 from layersmith.errors import OutputError
 from layersmith.stores.locks import temporary, try_lock
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-__all__ = ["Appearing", "OpenFile", "Section", "appearing", "disk_errors"]
+__all__ = ["Appearing", "OpenFile", "Section", "appearing", "disk_errors", "local_path"]
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or point elsewhere",
@@ -174,3 +175,13 @@ def _sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def local_path(url: str, folder: Path) -> Path | None:
+    """Return the path that a ``file:`` URL or a plain path names; None for other URLs."""
+    if url.startswith("file:"):
+        path = urlsplit(url).path if url.startswith("file://") else url.removeprefix("file:")
+        return folder / unquote(path.partition("#")[0])
+    if "://" in url:
+        return None
+    return folder / url

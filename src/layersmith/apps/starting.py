@@ -1,0 +1,56 @@
+"""How an application starts: from its entry point to the words of a config."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from layersmith.apps.site import APP, VENV
+from layersmith.errors import RecipeError, one_line
+from layersmith.recipe.application import start_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["LAUNCHER", "Start", "find_start"]
+
+_FUNCTION: Final = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", re.ASCII)
+_PYTHON: Final = f"/{VENV}/bin/python"
+# Where the script is that calls a function.
+LAUNCHER: Final = f"{VENV}/bin/layersmith-start"
+
+
+class Start(NamedTuple):
+    """The words to execute; `calls` is module and function where a script must be written."""
+
+    words: tuple[str, ...]
+    calls: tuple[str, str] | None = None
+
+
+def find_start(text: str | None, scripts: Mapping[str, bool], files: Collection[str]) -> Start:
+    """Return what starts the application; without an entry point that is Python.
+
+    `scripts` are the names in the environment's bin and whether Python runs them, `files` the
+    paths of the source. What Python runs is started as its argument: so it needs nobody who
+    reads the script's first line (an emulator of one program does not).
+    Raises :class:`RecipeError` for what is not there.
+    """
+    words = start_of(text)
+    if not words:
+        return Start((_PYTHON,))
+    if words[0] == "-m":
+        return Start((_PYTHON, *words))
+    first, rest = words[0], words[1:]
+    if match := _FUNCTION.fullmatch(first):
+        return Start((_PYTHON, f"/{LAUNCHER}", *rest), (match[1], match[2]))
+    if first in scripts:
+        python = (_PYTHON,) if scripts[first] else ()
+        return Start((*python, f"/{VENV}/bin/{first}", *rest))
+    path = first.removeprefix(f"/{APP}/").removeprefix("./")
+    if path in files:
+        return Start((_PYTHON, f"/{APP}/{path}", *rest))
+    there = ", ".join(sorted(scripts)[:12]) or "none"
+    raise RecipeError(
+        f"entrypoint {one_line(first, 60)!r}: no such script",
+        hint=f"write module:function, -m module, a path of the source or a script: {there}",
+    )

@@ -1,0 +1,322 @@
+"""``app build``: a Python image below, two layers on top, for every platform.
+
+::
+
+    lock x interpreter -pins-> index -choose-> wheels -install-> layer of dependencies
+    source | wheel -filter-> layer of the application
+    Python image + both -derive-> config, manifest;  manifests -> index -deliver->
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from layersmith.apps.pins import Indexes
+from layersmith.apps.site import APP, VENV
+from layersmith.assemble.applayer import Application, make_application
+from layersmith.assemble.assembling import destinations
+from layersmith.assemble.compiling import find_compiler
+from layersmith.assemble.delivery import Blob, Delivery, Destination, Stale, bring, stale
+from layersmith.assemble.dependencies import Dependencies, Environment, Library
+from layersmith.assemble.lockfiles import read_locked
+from layersmith.assemble.python_image import python_image
+from layersmith.assemble.reading import epoch_of, moment
+from layersmith.assemble.record import APPLICATION
+from layersmith.assemble.wheels import Shop, missing_error
+from layersmith.errors import OutputError, RecipeError, intention
+from layersmith.oci.image import NewLayer, Settings, derive, make_index
+from layersmith.oci.strictjson import encode
+from layersmith.recipe.application import App
+from layersmith.stores.layers import CacheDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from layersmith.apps.interpreter import Interpreter
+    from layersmith.apps.pins import Locked
+    from layersmith.assemble.inputs import Pinned
+    from layersmith.assemble.outcome import TopLayer, Unresolved
+    from layersmith.assemble.places import Place
+    from layersmith.assemble.python_image import PythonImage
+    from layersmith.assemble.wheels import Chosen, Missing
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.oci.documents import Descriptor, Document, Index
+    from layersmith.oci.image import Image
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.rootfs.tree import Root
+    from layersmith.stores.registry_options import RegistryOptions
+
+__all__ = ["Built", "Order", "Put", "build", "to_build"]
+
+_DEFAULT: Final = "oci:dist/app"
+_CREATED: Final = "org.opencontainers.image.created"
+_TRIES: Final = 3  # a layer of an earlier run may have rotted, and is made anew
+_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+# What an application says itself: the table is there for it.
+_OF_APPS: Final = ("entrypoint", "cmd", "workdir")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to build: a recipe with an application, and where its paths start.
+
+    `program` is the interpreter to compile with, if it is not to be searched for.
+    """
+
+    recipe: Recipe
+    folder: Path
+    network: RegistryOptions
+    pinned: Pinned
+    program: str = ""
+
+    @property
+    def app(self) -> App:
+        """The recipe's table."""
+        return self.recipe.app or App()
+
+    def check(self) -> None:
+        """Raise :class:`RecipeError` for what makes no sense together."""
+        if not (self.recipe.base_image or self.recipe.target):
+            raise RecipeError(
+                "no target and no base-image: on what?",
+                hint="give a target like 3.13-debian13, or --base-image REF",
+            )
+        for key in _OF_APPS:
+            if getattr(self.recipe, key) is not None:
+                raise RecipeError(f"{key} of an application stands in its table [app]")
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One platform, done."""
+
+    image: Image
+    wheels: tuple[Chosen, ...]
+    environment: Environment
+    application: Application
+    unresolved: tuple[Unresolved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The result: the Python image below, the index, what is in it, and its names."""
+
+    python: PythonImage
+    index: Document[Index]
+    puts: tuple[Put, ...]
+    names: Sequence[str]
+
+
+def build(workshop: Workshop, order: Order) -> Built:
+    """Make the application's image for every platform and deliver the index.
+
+    Raises :class:`RecipeError`, :class:`MissingWheels`, :class:`WheelError`,
+    :class:`ClosureError` and :class:`StoreError`; then no tag was written.
+    """
+    order.check()
+    places = destinations(order.recipe, _DEFAULT)
+    for _ in range(_TRIES):
+        found = _build(workshop, order, places)
+        if found is not None:
+            return found
+    raise OutputError("the cache is damaged again and again", hint="is its disk sound?")
+
+
+def _build(workshop: Workshop, order: Order, places: Sequence[Place]) -> Built | None:
+    """Build it; None where a layer of an earlier run is needed and no longer whole."""
+    python = python_image(workshop, order.recipe, order.pinned)
+    puts = _puts(workshop, order, python)
+    epoch = epoch_of(python.images)
+    about = {"image": str(python.input.digest), "python": python.version}
+    index = make_index([p.image for p in puts], _annotations(order, python, epoch, about))
+    layers = [layer.layer.descriptor for p in puts for layer in _layers(p)]
+    blobs = [*python.blobs(), *(Blob(layer, workshop.cache, None) for layer in layers)]
+    delivery = Delivery.of_images(index, [p.image for p in puts], blobs)
+    tagged = [(place, place.tag or "latest") for place in places]
+    with workshop.timed("deliver"):
+        sinks = [Destination(place.sink(workshop.registries), (tag,)) for place, tag in tagged]
+        tags = stale(delivery, sinks)
+        needed = [layer for layer in workshop.cache.kept() if _lacking(tags, layer)]
+        if not all(map(workshop.cache.intact, needed)):
+            return None
+        bring(delivery, tags, workshop.crew)
+    return Built(python, index, puts, [place.named(tag) for place, tag in tagged])
+
+
+def _lacking(tags: Sequence[Stale], layer: Descriptor) -> bool:
+    """Tell whether a layer has to be brought somewhere; who has it is believed."""
+    sinks = {id(destination.sink): destination.sink for destination, _ in tags}
+    return not all(sink.has(layer) for sink in sinks.values())
+
+
+def to_build(workshop: Workshop, order: Order) -> list[Missing]:
+    """Return the wheels that have to be built, for all platforms."""
+    order.check()
+    python = python_image(workshop, order.recipe, order.pinned)
+    locked, shop = _shop(workshop, order)
+    with closing(shop):
+        missing: list[Missing] = []
+        for image in python.images:
+            interpreter = python.facts(image).interpreter
+            missing += _choose(order, locked, shop, interpreter, str(image.platform))[1]
+    return missing
+
+
+def _puts(workshop: Workshop, order: Order, python: PythonImage) -> tuple[Put, ...]:
+    locked, shop = _shop(workshop, order)
+    with closing(shop):
+        found, missing = [], []
+        with workshop.timed("choose wheels"):
+            for image in python.images:
+                interpreter = python.facts(image).interpreter
+                chosen, lacking = _choose(order, locked, shop, interpreter, str(image.platform))
+                found.append((image, interpreter, chosen))
+                missing += lacking
+        if missing:
+            raise missing_error(missing)
+        with (
+            workshop.timed("make layers"),
+            workshop.crew.pool(len(found), "platform") as pool,
+        ):
+            return tuple(pool.map(lambda each: _put(order, python, shop, *each), found))
+
+
+def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop]:
+    app = order.app
+    own = tuple(order.folder / place for place in app.wheel_dirs)
+    if not app.lock:
+        if app.extras or app.groups:
+            raise RecipeError("extras and groups are of a lock, and there is none")
+        return None, Shop(workshop, order.network, Indexes(), order.folder, own)
+    locked, folder = read_locked(app, order.folder)
+    return locked, Shop(workshop, order.network, locked.indexes, folder, own)
+
+
+def _choose(
+    order: Order, locked: Locked | None, shop: Shop, interpreter: Interpreter, platform: str
+) -> tuple[list[Chosen], list[Missing]]:
+    if locked is None:
+        return [], []
+    with intention(platform):
+        pins = locked.pins(interpreter, order.app.extras, order.app.groups)
+        return shop.choose(pins, interpreter, platform)
+
+
+def _put(
+    order: Order,
+    python: PythonImage,
+    shop: Shop,
+    image: Image,
+    interpreter: Interpreter,
+    chosen: Sequence[Chosen],
+) -> Put:
+    with intention(str(image.platform)):
+        try:
+            return _made(order, python, shop, image, interpreter, chosen)
+        except CacheDamagedError:
+            for layer in image.layers:
+                shop.workshop.layers.mend(python.input.source, layer, keep_blob=True)
+            return _made(order, python, shop, image, interpreter, chosen)
+
+
+def _made(
+    order: Order,
+    python: PythonImage,
+    shop: Shop,
+    image: Image,
+    interpreter: Interpreter,
+    chosen: Sequence[Chosen],
+) -> Put:
+    recipe, app, workshop = order.recipe, order.app, shop.workshop
+    manifest = image.manifest.descriptor.digest
+    roots: list[Root] = []
+
+    def root() -> Root:
+        if not roots:
+            roots.append(python.root(image))
+        return roots[0]
+
+    dependencies = Dependencies(
+        workshop, shop, chosen, interpreter, app.shared, recipe.compressor()
+    )
+    if app.bytecode:
+        facts = python.facts(image)
+        dependencies.compiler = find_compiler(interpreter, facts.magic, order.program)
+        dependencies.library = Library(manifest, root) if facts.bare else None
+    environment = dependencies.environment(f"pack {image.platform} dependencies")
+    allowed = recipe.allow_unresolved
+    lacking = dependencies.needs(manifest, allowed, environment, None)
+    if lacking is None:
+        final = dependencies.over(root(), {}, workshop.layers)
+        lacking = dependencies.needs(manifest, allowed, environment, final) or ()
+    epoch = epoch_of([image])
+    application = make_application(
+        app,
+        order.folder,
+        image.platform,
+        (dependencies, environment),
+        epoch,
+        root,
+        allowed,
+        _written(order, workshop),
+    )
+    about: dict[str, object] = {
+        "image": str(manifest),
+        "python": interpreter.version,
+        "dependencies": str(dependencies.key),
+        "layers": 2,
+    }
+    if dependencies.compiler is not None:
+        about["bytecode"] = dependencies.compiler.version
+    settings = _settings(order, python, image, application, epoch, about)
+    lower = NewLayer(environment.layer.layer, "layersmith app build: dependencies")
+    upper = NewLayer(application.layer.layer, "layersmith app build: application")
+    made = derive(derive(image, lower, settings), upper, settings)
+    return Put(made, tuple(chosen), environment, application, (*lacking, *application.unresolved))
+
+
+def _written(order: Order, workshop: Workshop) -> list[Path]:
+    """Return where this run writes, for that may be inside the source."""
+    places = destinations(order.recipe, _DEFAULT)
+    return [workshop.cache.root.parent, *(place.path for place in places if place.path)]
+
+
+def _settings(
+    order: Order,
+    python: PythonImage,
+    image: Image,
+    application: Application,
+    epoch: int,
+    about: Mapping[str, object],
+) -> Settings:
+    recipe, app = order.recipe, order.app
+    runtime = image.config.json.get("config") or {}
+    path = image.config.value.environment().get("PATH") or _PATH
+    ours = {"PATH": f"/{VENV}/bin:{path}", "VIRTUAL_ENV": f"/{VENV}"}
+    said = dict(sorted({**recipe.env, **app.env}.items()))
+    return Settings(
+        created=moment(epoch),
+        user=str(runtime.get("User") or ""),
+        env={**ours, **said},
+        entrypoint=application.start,
+        cmd=app.cmd,
+        workdir=app.workdir if app.workdir is not None else f"/{APP}",
+        labels={**recipe.labels, **app.labels},
+        annotations=_annotations(order, python, epoch, about),
+        ports=app.exposed(),
+        stop_signal=app.stop_signal or None,
+    )
+
+
+def _annotations(
+    order: Order, python: PythonImage, epoch: int, about: Mapping[str, object]
+) -> dict[str, str]:
+    made = {**python.about, APPLICATION: encode(about).decode(), _CREATED: moment(epoch)}
+    return {**made, **order.recipe.annotations, **order.app.annotations}
+
+
+def _layers(put: Put) -> tuple[TopLayer, ...]:
+    return put.environment.layer, put.application.layer

@@ -1,0 +1,239 @@
+"""From pins to wheels: who has one that fits, and which bytes it is.
+
+In this order: the user's own wheels, the files that the lock names, the indexes of the lock
+and of pip's configuration. What a hash settled once is not asked for again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from packaging.utils import InvalidSdistFilename, parse_sdist_filename
+from packaging.version import InvalidVersion
+
+from layersmith.apps.choosing import best, missing_line, named, ranks, same_version, wanted_tags
+from layersmith.apps.pins import Indexes, Remote
+from layersmith.apps.wheel import open_wheel
+from layersmith.errors import MissingWheels, RecipeError
+from layersmith.oci.digest import Digest
+from layersmith.oci.strictjson import encode
+from layersmith.stores.files import local_path
+from layersmith.stores.pip_config import read_pip_config
+from layersmith.stores.simple_index import files_at, files_in, files_of
+from layersmith.stores.wheelhouse import Wheelhouse, digest_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.tags import Tag
+
+    from layersmith.apps.interpreter import Interpreter
+    from layersmith.apps.pins import Pin
+    from layersmith.apps.wheel import Wheel
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.stores.pip_config import PipConfig
+    from layersmith.stores.registry_options import RegistryOptions
+    from layersmith.stores.simple_index import Listed
+    from layersmith.stores.web import Web
+
+__all__ = ["Chosen", "Missing", "Shop", "missing_error"]
+
+_WORKERS: Final = 8
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The wheel for a pin; `direct_url` is where the user said that it is."""
+
+    name: str
+    version: str
+    filename: str
+    digest: str
+    url: str = ""
+    direct_url: str = ""
+
+
+_DECODER: Final = msgspec.json.Decoder(Chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A distribution without a wheel that fits: what there is, and what is wanted."""
+
+    name: str
+    version: str
+    platform: str
+    line: str
+    tags: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Shop:
+    """Where wheels are found and fetched, for one lock."""
+
+    workshop: Workshop
+    network: RegistryOptions
+    indexes: Indexes
+    folder: Path
+    own: tuple[Path, ...] = ()
+    _config: PipConfig = field(default_factory=read_pip_config)
+    _web: Web | None = None
+    _opening: Lock = field(default_factory=Lock)
+    _listed: dict[str, list[Remote]] = field(default_factory=dict)
+
+    @property
+    def web(self) -> Web:
+        """The network, opened when it is needed."""
+        with self._opening:
+            return self._opened()
+
+    def _opened(self) -> Web:
+        if self._web is None:
+            from layersmith.stores.web import Web  # noqa: PLC0415 - the network
+
+            trusted = frozenset({*self.indexes.trusted, *self._config.trusted})
+            self._web = Web(self.network, trusted, self._config.cert, self.workshop.crew)
+            for url in (self.indexes.index, self._config.index, *self._places()):
+                if url.startswith(("http://", "https://")):
+                    self._web.known(url)
+        return self._web
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._web is not None:
+            self._web.close()
+
+    def choose(
+        self, pins: Sequence[Pin], interpreter: Interpreter, platform: str
+    ) -> tuple[list[Chosen], list[Missing]]:
+        """Return the wheel for each pin, and those pins that have none."""
+        liked = ranks(interpreter)
+        with self.workshop.crew.pool(_WORKERS, "index") as pool:
+            found = list(pool.map(lambda pin: self._one(pin, interpreter, platform, liked), pins))
+        chosen = [each for each in found if isinstance(each, Chosen)]
+        return chosen, [each for each in found if isinstance(each, Missing)]
+
+    def open(self, chosen: Sequence[Chosen]) -> dict[str, Wheel]:
+        """Return wheels by digest, fetched side by side, verified and checked."""
+        house = self._house()
+
+        def one(each: Chosen) -> Wheel:
+            digest = Digest(each.digest)
+            file = house.open(each.filename, each.url, digest)
+            return open_wheel(file, each.filename, digest)
+
+        with self.workshop.timed("wheels"), self.workshop.crew.pool(_WORKERS, "wheel") as pool:
+            return {str(wheel.digest): wheel for wheel in pool.map(one, chosen)}
+
+    def _house(self) -> Wheelhouse:
+        # The web is asked for only where a wheel is not in the cache.
+        return Wheelhouse(self.workshop.cache, lambda: self.web, self.folder, self.workshop.crew)
+
+    def _one(
+        self, pin: Pin, interpreter: Interpreter, platform: str, liked: Mapping[Tag, int]
+    ) -> Chosen | Missing:
+        own = best(self._own_files(), pin, interpreter, liked)
+        if own is not None:
+            path = local_path(own.url, self.folder)
+            assert path is not None
+            return _chosen(pin, own, digest_of_file(path))
+        if pin.files or pin.others or not pin.hashes:
+            file = best(pin.files, pin, interpreter, liked)
+            if file is not None:
+                return _chosen(pin, file, min(file.hashes))
+            there = [file.filename for file in pin.files]
+        else:
+            # Another index has the same bytes, but at another place.
+            asked = [self._places(), self.indexes.find_links, self._config.find_links]
+            key = f"wheel 1 {pin.name} {pin.version} {sorted(pin.hashes)} {interpreter} {asked}"
+            if kept := self.workshop.cache.recall(key):
+                return _DECODER.decode(kept)
+            listed = [file for file in self._files(pin.name) if _is_of(file.filename, pin)]
+            hashed = [file for file in listed if not file.hashes or file.hashes & pin.hashes]
+            file = best(hashed, pin, interpreter, liked)
+            if file is not None:
+                found = _chosen(pin, file, self._digest(file, pin))
+                self.workshop.cache.remember(key, encode(found))
+                return found
+            there = [file.filename for file in listed]
+        line = missing_line(pin, platform, there)
+        return Missing(pin.name, pin.version, platform, line, wanted_tags(interpreter))
+
+    def _digest(self, file: Remote, pin: Pin) -> Digest:
+        """Return which of the lock's hashes a file has."""
+        if both := file.hashes & pin.hashes:
+            return min(both)
+        return self._house().learn(file.filename, file.url, pin.hashes)
+
+    def _files(self, name: str) -> list[Remote]:
+        """Return what all indexes have of a distribution."""
+        config, lock = self._config, self.indexes
+        if name not in self._listed:
+            found: list[Listed] = []
+            for place in (*lock.find_links, *config.find_links):
+                found += files_at(self.web, place, self.folder)
+            for index in self._places():
+                found += files_of(self.web, index, name, self.folder)
+            self._listed[name] = [
+                Remote(file.filename, file.url, file.hashes, file.requires_python) for file in found
+            ]
+        return self._listed[name]
+
+    def _places(self) -> list[str]:
+        """Return the indexes to ask; the lock's own takes the place of the configured one."""
+        config, lock = self._config, self.indexes
+        if lock.no_index or (config.no_index and not lock.index):
+            return []
+        first = lock.index or config.index
+        places = [*filter(None, [first]), *lock.extra, *config.extra]
+        if not places and not (lock.find_links or config.find_links):
+            raise RecipeError(
+                "nothing says which package index has the wheels",
+                hint="set index-url in pip's configuration, or PIP_INDEX_URL, or lock with URLs "
+                "(pylock.toml)",
+            )
+        return list(dict.fromkeys(places))
+
+    def _own_files(self) -> list[Remote]:
+        if "" not in self._listed:
+            found = []
+            for folder in self.own:
+                if not folder.is_dir():
+                    raise RecipeError(f"{folder} is no directory of wheels")
+                found += files_in(folder)
+            self._listed[""] = [Remote(file.filename, file.url) for file in found]
+        return self._listed[""]
+
+
+def missing_error(missing: Sequence[Missing]) -> MissingWheels:
+    """Return the error that names all of them."""
+    return MissingWheels(
+        "no wheel fits",
+        missing=tuple(each.line for each in missing),
+        hint="build it for the platform and give --wheel-dir DIR; "
+        "layersmith app wheels says what to build",
+    )
+
+
+def _chosen(pin: Pin, file: Remote, digest: Digest) -> Chosen:
+    about = named(file.filename)
+    assert about is not None
+    direct = file.url if pin.direct and "://" in file.url and "@" not in file.url else ""
+    if direct.startswith("file:"):
+        direct = ""  # a path of this machine
+    return Chosen(pin.name, about.version, file.filename, str(digest), file.url, direct)
+
+
+def _is_of(filename: str, pin: Pin) -> bool:
+    """Tell whether a file is of the pinned version."""
+    about = named(filename)
+    if about is not None:
+        return about.name == pin.name and same_version(about.version, pin.version)
+    try:
+        name, version = parse_sdist_filename(filename)
+    except (InvalidSdistFilename, InvalidVersion):
+        return False
+    return name == pin.name and same_version(str(version), pin.version)

@@ -1,0 +1,110 @@
+"""What ``layersmith app`` says at its end: for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from layersmith.cli.progress import size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from layersmith.assemble.applying import Built, Put
+    from layersmith.assemble.outcome import TopLayer
+    from layersmith.assemble.wheels import Missing
+
+__all__ = ["built", "built_json", "missing", "missing_json"]
+
+
+def built(done: Built, timings: Mapping[str, float]) -> str:
+    """Return what was made, how big it is, and what is missing in it."""
+    lines = [
+        f"on {done.python.name}: Python {done.python.version}",
+        f"  index  {done.index.descriptor.digest}",
+    ]
+    for put in done.puts:
+        layers = put.environment.layer, put.application.layer
+        lines.append(
+            f"  {put.image.platform!s:<12} {put.image.manifest.descriptor.digest}\n"
+            f"  {'':<12} {len(put.wheels)} wheels {size(layers[0].size)}, "
+            f"application {size(layers[1].size)}, image {size(put.image.size)}"
+        )
+        lines += [
+            f"  {'':<12} without {lack.soname}, wanted by /{', /'.join(lack.wanted_by)}"
+            for lack in put.unresolved
+        ]
+    lines += [f"  {name}" for name in done.names]
+    lines.append(f"  done in {sum(timings.values()):.1f} s")
+    return "\n".join(lines)
+
+
+def built_json(done: Built, timings: Mapping[str, float]) -> str:
+    """Return the one document of ``app build --json``."""
+    index = done.index.descriptor
+    document = {
+        "python": done.python.version,
+        "image": {"reference": done.python.name, "digest": done.python.input.digest},
+        "digest": index.digest,
+        "mediaType": index.media_type,
+        "size": index.size,
+        "tags": list(done.names),
+        "platforms": [_put(put) for put in done.puts],
+        "timings": dict(timings),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _put(put: Put) -> dict[str, Any]:
+    return {
+        "platform": str(put.image.platform),
+        "digest": put.image.manifest.descriptor.digest,
+        "size": put.image.size,
+        "config": put.image.config.descriptor.digest,
+        "dependencies": _layer(put.environment.layer),
+        "application": _layer(put.application.layer),
+        "entrypoint": list(put.application.start),
+        "wheels": [
+            {"name": c.name, "version": c.version, "filename": c.filename, "digest": c.digest}
+            for c in put.wheels
+        ],
+        "unresolved": [
+            {"soname": lack.soname, "wanted_by": [f"/{path}" for path in lack.wanted_by]}
+            for lack in put.unresolved
+        ],
+    }
+
+
+def _layer(layer: TopLayer) -> dict[str, Any]:
+    return {
+        "digest": layer.digest,
+        "diff_id": layer.diff_id,
+        "mediaType": layer.media_type,
+        "size": layer.size,
+        "uncompressed": layer.uncompressed,
+    }
+
+
+def missing(found: Sequence[Missing]) -> str:
+    """Return a line for each wheel that must be built."""
+    if not found:
+        return "nothing has to be built: there is a wheel for everything"
+    return "\n".join(
+        f"{each.name}=={each.version}  {each.platform}  one of {', '.join(each.tags)}"
+        for each in found
+    )
+
+
+def missing_json(found: Sequence[Missing]) -> str:
+    """Return the one document of ``app wheels --json``."""
+    document = [
+        {
+            "name": each.name,
+            "version": each.version,
+            "platform": each.platform,
+            "tags": list(each.tags),
+            "there": each.line,
+        }
+        for each in found
+    ]
+    return json.dumps(document, indent=2)
