@@ -14,7 +14,7 @@ from layersmith.analysis.closure import verify
 from layersmith.analysis.glibc import find_glibc
 from layersmith.analysis.problems import MissingLibrary
 from layersmith.errors import ClosureError, one_line
-from layersmith.rootfs.entries import File
+from layersmith.rootfs.entries import File, as_utf8
 from layersmith.rootfs.layer import overlay, put
 from layersmith.rootfs.tree import Root
 
@@ -80,7 +80,10 @@ def check_needs(
             hint="take a wheel that brings its libraries, or a base that has them; if it is "
             "right that one is absent: --allow-unresolved SONAME",
         )
-    return [(soname, tuple(sorted(set(missing[soname])))) for soname in sorted(missing)]
+    return [
+        (as_utf8(soname), tuple(map(as_utf8, sorted(set(missing[soname])))))
+        for soname in sorted(missing)
+    ]
 
 
 def debian_package(soname: str) -> str:

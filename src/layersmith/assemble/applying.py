@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from layersmith.rootfs.tree import Root
     from layersmith.stores.registry_options import RegistryOptions
 
-__all__ = ["Built", "Order", "Put", "build", "to_build"]
+__all__ = ["Applied", "Built", "Order", "build", "to_build"]
 
 _DEFAULT: Final = "oci:dist/app"
 _CREATED: Final = "org.opencontainers.image.created"
@@ -90,7 +90,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class Applied:
     """One platform, done."""
 
     image: Image
@@ -106,7 +106,7 @@ class Built:
 
     python: PythonImage
     index: Document[Index]
-    puts: tuple[Put, ...]
+    applied: tuple[Applied, ...]
     names: Sequence[str]
 
 
@@ -128,13 +128,13 @@ def build(workshop: Workshop, order: Order) -> Built:
 def _build(workshop: Workshop, order: Order, places: Sequence[Place]) -> Built | None:
     """Build it; None where a layer of an earlier run is needed and no longer whole."""
     python = python_image(workshop, order.recipe, order.pinned)
-    puts = _puts(workshop, order, python)
+    applied = _all_applied(workshop, order, python)
     epoch = epoch_of(python.images)
     about = {"image": str(python.input.digest), "python": python.version}
-    index = make_index([p.image for p in puts], _annotations(order, python, epoch, about))
-    layers = [layer.layer.descriptor for p in puts for layer in _layers(p)]
+    index = make_index([p.image for p in applied], _annotations(order, python, epoch, about))
+    layers = [layer.layer.descriptor for p in applied for layer in _layers(p)]
     blobs = [*python.blobs(), *(Blob(layer, workshop.cache, None) for layer in layers)]
-    delivery = Delivery.of_images(index, [p.image for p in puts], blobs)
+    delivery = Delivery.of_images(index, [p.image for p in applied], blobs)
     tagged = [(place, place.tag or "latest") for place in places]
     with workshop.timed("deliver"):
         sinks = [Destination(place.sink(workshop.registries), (tag,)) for place, tag in tagged]
@@ -143,7 +143,7 @@ def _build(workshop: Workshop, order: Order, places: Sequence[Place]) -> Built |
         if not all(map(workshop.cache.intact, needed)):
             return None
         bring(delivery, tags, workshop.crew)
-    return Built(python, index, puts, [place.named(tag) for place, tag in tagged])
+    return Built(python, index, applied, [place.named(tag) for place, tag in tagged])
 
 
 def _lacking(tags: Sequence[Stale], layer: Descriptor) -> bool:
@@ -165,7 +165,7 @@ def to_build(workshop: Workshop, order: Order) -> list[Missing]:
     return missing
 
 
-def _puts(workshop: Workshop, order: Order, python: PythonImage) -> tuple[Put, ...]:
+def _all_applied(workshop: Workshop, order: Order, python: PythonImage) -> tuple[Applied, ...]:
     locked, shop = _shop(workshop, order)
     with closing(shop):
         found, missing = [], []
@@ -181,7 +181,7 @@ def _puts(workshop: Workshop, order: Order, python: PythonImage) -> tuple[Put, .
             workshop.timed("make layers"),
             workshop.crew.pool(len(found), "platform") as pool,
         ):
-            return tuple(pool.map(lambda each: _put(order, python, shop, *each), found))
+            return tuple(pool.map(lambda each: _applied(order, python, shop, *each), found))
 
 
 def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop]:
@@ -205,14 +205,14 @@ def _choose(
         return shop.choose(pins, interpreter, platform)
 
 
-def _put(
+def _applied(
     order: Order,
     python: PythonImage,
     shop: Shop,
     image: Image,
     interpreter: Interpreter,
     chosen: Sequence[Chosen],
-) -> Put:
+) -> Applied:
     with intention(str(image.platform)):
         try:
             return _made(order, python, shop, image, interpreter, chosen)
@@ -229,7 +229,7 @@ def _made(
     image: Image,
     interpreter: Interpreter,
     chosen: Sequence[Chosen],
-) -> Put:
+) -> Applied:
     recipe, app, workshop = order.recipe, order.app, shop.workshop
     manifest = image.manifest.descriptor.digest
     roots: list[Root] = []
@@ -275,7 +275,9 @@ def _made(
     lower = NewLayer(environment.layer.layer, "layersmith app build: dependencies")
     upper = NewLayer(application.layer.layer, "layersmith app build: application")
     made = derive(derive(image, lower, settings), upper, settings)
-    return Put(made, tuple(chosen), environment, application, (*lacking, *application.unresolved))
+    return Applied(
+        made, tuple(chosen), environment, application, (*lacking, *application.unresolved)
+    )
 
 
 def _written(order: Order, workshop: Workshop) -> list[Path]:
@@ -318,5 +320,5 @@ def _annotations(
     return {**made, **order.recipe.annotations, **order.app.annotations}
 
 
-def _layers(put: Put) -> tuple[TopLayer, ...]:
-    return put.environment.layer, put.application.layer
+def _layers(one: Applied) -> tuple[TopLayer, ...]:
+    return one.environment.layer, one.application.layer

@@ -102,8 +102,7 @@ def assemble(
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
-    places = destinations(recipe, f"oci:dist/{target}")
-    _check(beside, places)
+    places = destinations(recipe, f"oci:dist/{target}", beside)
     if signing is not None:
         for place in places:
             signing.word(place)
@@ -248,8 +247,11 @@ def _delivery(
     return with_attached(workshop, delivery, attached)
 
 
-def destinations(recipe: Recipe, default: str) -> list[Place]:
-    """Return where the image goes, to `default` if nothing is said; raises InvalidInput."""
+def destinations(recipe: Recipe, default: str, beside: Beside = PLAIN) -> list[Place]:
+    """Return where the image goes, to `default` if nothing is said.
+
+    Raises :class:`RecipeError` or :class:`InvalidReference`.
+    """
     places = [Place.parse(text) for text in recipe.push]
     if recipe.output or not recipe.push:
         place = Place.parse(recipe.output or default)
@@ -262,16 +264,11 @@ def destinations(recipe: Recipe, default: str) -> list[Place]:
     one = next((place for place in places if place.holds_one), None)
     if one is not None and len(recipe.chosen_platforms()) > 1:
         raise RecipeError(f"{one!s} can hold one platform", hint="choose one with --platform")
+    if beside != PLAIN:
+        from layersmith.assemble.attaching import check_places  # noqa: PLC0415 - see above
+        from layersmith.assemble.describing import format_of  # noqa: PLC0415 - as above
+
+        check_places(places)
+        for name in beside.sboms:
+            format_of(name)
     return places
-
-
-def _check(beside: Beside, places: list[Place]) -> None:
-    """Raise :class:`RecipeError` where what is said beside the images has no place or form."""
-    if beside == PLAIN:
-        return
-    from layersmith.assemble.attaching import check_places  # noqa: PLC0415 - see above
-    from layersmith.assemble.describing import format_of  # noqa: PLC0415 - as above
-
-    check_places(places)
-    for name in beside.sboms:
-        format_of(name)

@@ -88,25 +88,32 @@ class Compiler:
 
     def compile(self, files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
         """Yield the .pyc of each file, its name as the image has it; empty for no Python."""
-        with subprocess.Popen(  # noqa: S603 - the user's own interpreter, no shell
+        try:
+            with self._started() as process:
+                try:
+                    for name, source in files:
+                        self._give(process, name.encode("utf-8", "surrogateescape"), source)
+                        yield self._answer(process)
+                finally:
+                    process.kill()
+        except OSError as error:  # also of closing what could not be written
+            raise self._broken(error.strerror or str(error)) from None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - the user's own interpreter, no shell
             [self.program, *_OPTIONS, _PROGRAM],
             cwd="/",
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                assert process.stdin is not None
-                for name, source in files:
-                    for part in (name.encode("utf-8", "surrogateescape"), source):
-                        process.stdin.write(len(part).to_bytes(8, "little") + part)
-                    process.stdin.flush()
-                    yield self._answer(process)
-            except OSError as error:
-                raise self._broken(error.strerror or str(error)) from None
-            finally:
-                process.kill()
+        )
+
+    def _give(self, process: subprocess.Popen[bytes], *parts: bytes) -> None:
+        assert process.stdin is not None
+        for part in parts:
+            process.stdin.write(len(part).to_bytes(8, "little") + part)
+        process.stdin.flush()
 
     def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None

@@ -139,8 +139,8 @@ class _Job:
         key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
         objects = Objects(cache.recall(key))
         inputs = Platformed(base, builder, *reader.roots(wanted))
-        dated = epoch_of((base, builder)) if epoch is None else epoch
-        made = make_plan(inputs, self.recipe, dated, objects)
+        time = epoch_of((base, builder)) if epoch is None else epoch
+        made = make_plan(inputs, self.recipe, time, objects)
         check_target(made.inputs.base_root, self.target, made.python)
         if objects.grown:
             cache.remember(key, objects.dump())

@@ -38,7 +38,10 @@ __all__ = ["Facts", "PythonImage", "python_image"]
 _VERSION: Final = "org.opencontainers.image.version"
 _READERS: Final = 6
 # What of a recipe makes a Python image, and so means nothing beside base-image.
-_OF_TARGETS: Final = ("target", "base", "builder", "include", "exclude", "user")
+_OF_TARGETS: Final = (
+    "target", "base", "builder", "verify_base", "verify_builder", "include", "exclude", "user",
+    "replace_package",
+)  # fmt: skip
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -105,17 +105,17 @@ def epoch_of(images: Sequence[Image]) -> int:
     return max(map(created_at, images))
 
 
-def moment(epoch: int) -> str:
-    """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def created_at(image: Image) -> int:
     """Return when the config says that `image` was made, 0 where that is no time of a tar."""
     created = image.config.value.created
     try:
-        moment = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
-        seconds = int(moment.timestamp()) if moment.tzinfo is not None else 0
+        found = datetime.fromisoformat(_FRACTION.sub("", created or "1970-01-01T00:00:00Z"))
+        seconds = int(found.timestamp()) if found.tzinfo is not None else 0
     except (ValueError, OverflowError):
         return 0
     return seconds if 0 <= seconds <= _LATEST else 0
+
+
+def moment(epoch: int) -> str:
+    """Return seconds since 1970 as configs and annotations have them (RFC 3339)."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

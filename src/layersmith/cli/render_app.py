@@ -10,7 +10,7 @@ from layersmith.cli.progress import size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from layersmith.assemble.applying import Built, Put
+    from layersmith.assemble.applying import Applied, Built
     from layersmith.assemble.outcome import TopLayer
     from layersmith.assemble.wheels import Missing
 
@@ -23,16 +23,16 @@ def built(done: Built, timings: Mapping[str, float]) -> str:
         f"on {done.python.name}: Python {done.python.version}",
         f"  index  {done.index.descriptor.digest}",
     ]
-    for put in done.puts:
-        layers = put.environment.layer, put.application.layer
+    for one in done.applied:
+        layers = one.environment.layer, one.application.layer
         lines.append(
-            f"  {put.image.platform!s:<12} {put.image.manifest.descriptor.digest}\n"
-            f"  {'':<12} {len(put.wheels)} wheels {size(layers[0].size)}, "
-            f"application {size(layers[1].size)}, image {size(put.image.size)}"
+            f"  {one.image.platform!s:<12} {one.image.manifest.descriptor.digest}\n"
+            f"  {'':<12} {len(one.wheels)} wheels {size(layers[0].size)}, "
+            f"application {size(layers[1].size)}, image {size(one.image.size)}"
         )
         lines += [
             f"  {'':<12} without {lack.soname}, wanted by /{', /'.join(lack.wanted_by)}"
-            for lack in put.unresolved
+            for lack in one.unresolved
         ]
     lines += [f"  {name}" for name in done.names]
     lines.append(f"  done in {sum(timings.values()):.1f} s")
@@ -49,28 +49,28 @@ def built_json(done: Built, timings: Mapping[str, float]) -> str:
         "mediaType": index.media_type,
         "size": index.size,
         "tags": list(done.names),
-        "platforms": [_put(put) for put in done.puts],
+        "platforms": [_applied(one) for one in done.applied],
         "timings": dict(timings),
     }
     return json.dumps(document, indent=2)
 
 
-def _put(put: Put) -> dict[str, Any]:
+def _applied(one: Applied) -> dict[str, Any]:
     return {
-        "platform": str(put.image.platform),
-        "digest": put.image.manifest.descriptor.digest,
-        "size": put.image.size,
-        "config": put.image.config.descriptor.digest,
-        "dependencies": _layer(put.environment.layer),
-        "application": _layer(put.application.layer),
-        "entrypoint": list(put.application.start),
+        "platform": str(one.image.platform),
+        "digest": one.image.manifest.descriptor.digest,
+        "size": one.image.size,
+        "config": one.image.config.descriptor.digest,
+        "dependencies": _layer(one.environment.layer),
+        "application": _layer(one.application.layer),
+        "entrypoint": list(one.application.start),
         "wheels": [
             {"name": c.name, "version": c.version, "filename": c.filename, "digest": c.digest}
-            for c in put.wheels
+            for c in one.wheels
         ],
         "unresolved": [
             {"soname": lack.soname, "wanted_by": [f"/{path}" for path in lack.wanted_by]}
-            for lack in put.unresolved
+            for lack in one.unresolved
         ],
     }
 

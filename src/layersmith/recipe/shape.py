@@ -1,9 +1,9 @@
 """The shape of a recipe: what decides the bytes of an image, in one canonical form.
 
 Comments, order and defaults that are spelled out make no difference to it. Where an image
-goes, how registries are spoken to, which platforms are made this time and what is put on top
-of it do not belong to it; base and builder are recorded beside it, by digest, and who vouched
-for them in the lock: an image that was verified has the bytes of one that was not.
+goes, how registries are spoken to, and which platforms are made this time do not belong to
+it; base and builder are recorded beside it, by digest, and who vouched for them in the lock:
+an image that was verified has the bytes of one that was not.
 """
 
 from __future__ import annotations
@@ -23,10 +23,19 @@ __all__ = ["of_shape", "parse_shape", "shape", "shape_digest", "shape_json"]
 
 _BESIDE: Final = frozenset(
     {
-        "base", "builder", "verify-base", "verify-builder", "platforms", "output", "push",
-        "mirrors", "plain-http", "base-image", "app",
+        "base",
+        "builder",
+        "verify-base",
+        "verify-builder",
+        "platforms",
+        "output",
+        "push",
+        "mirrors",
+        "plain-http",
+        "base-image",
+        "app",
     }
-)  # fmt: skip
+)
 # Whatever order these are written in, the same files are chosen.
 _SETS: Final = frozenset({"include", "exclude", "allow-unresolved", "replace-package"})
 

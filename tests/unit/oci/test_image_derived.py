@@ -211,3 +211,11 @@ def test_descriptors_are_written_without_what_they_do_not_have() -> None:
         "size": 3,
     }
     assert isinstance(made.manifest.value.config, Descriptor)
+
+
+def test_ports_are_added_and_a_stop_signal_replaced() -> None:
+    base = Made(runtime={"ExposedPorts": {"80/tcp": {}}, "StopSignal": "SIGTERM"})
+    plain = runtime(base)
+    assert (plain["ExposedPorts"], plain["StopSignal"]) == ({"80/tcp": {}}, "SIGTERM")
+    ours = runtime(base, replace(SETTINGS, ports=("53/udp",), stop_signal="SIGINT"))
+    assert (ours["ExposedPorts"], ours["StopSignal"]) == ({"53/udp": {}, "80/tcp": {}}, "SIGINT")

@@ -236,3 +236,19 @@ def test_a_new_blob_can_be_read_whatever_becomes_of_its_file(cache: Cache) -> No
     cache.drop(cache.blob_path(WANTED.digest))
     with cache.open(WANTED) as stream:
         assert stream.read() == BLOB
+
+
+def test_a_blob_that_is_kept_stays_readable_and_is_verified_then(cache: Cache) -> None:
+    assert not cache.keep(WANTED)
+    cache.put(WANTED, [BLOB])
+    assert cache.keep(WANTED)
+    assert cache.kept() == (WANTED,)
+    cache.drop(cache.blob_path(WANTED.digest))  # somebody prunes
+    assert read(cache) == BLOB
+    cache.put(WANTED, [BLOB])
+    rot(cache, WANTED)
+    assert cache.keep(WANTED)  # it is not looked into,
+    with pytest.raises(DigestMismatch):  # until it is read
+        read(cache)
+    cache.blob_path(WANTED.digest).write_bytes(BLOB[:-1])
+    assert not cache.keep(WANTED)
