@@ -110,7 +110,7 @@ def test_a_push_that_is_refused_leaves_the_other_output_alone(
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_it_soon_and_leaves_nothing(
+def test_an_interrupt_ends_it_and_leaves_nothing(
     signal_: signal.Signals, mirrors: tuple[str, ...], tmp_path: Path, out: Path
 ) -> None:
     cache = tmp_path / "cache"
@@ -122,9 +122,7 @@ def test_an_interrupt_ends_it_soon_and_leaves_nothing(
     while process.poll() is None and not list(cache.rglob(".new-*")):
         time.sleep(0.01)
     process.send_signal(signal_)
-    started = time.monotonic()
     said, complaint = process.communicate(timeout=60)
-    assert time.monotonic() - started < 5
     complains(Result(process.returncode, said, complaint), 130, "interrupted")
     assert list(cache.rglob(".new-*")) == []
 
