@@ -25,6 +25,7 @@
     ├─ Untrusted                         11   no signature that is demanded holds
     ├─ LockMismatch                      10   recipe and lock, or compressor and lock, differ
     ├─ Differs                            1   a check was asked for, and its answer is no
+    │  └─ Vulnerable                          a scan's answer is
     └─ Interrupted                      130   ctrl-C, or a failure in another thread
 
 A message reads ``what, where, why``; the hint says what to try. Messages are for
@@ -71,6 +72,7 @@ __all__ = [
     "UnsafePath",
     "Untrusted",
     "VerificationError",
+    "Vulnerable",
     "WheelError",
     "intention",
     "one_line",
@@ -322,6 +324,10 @@ class Differs(LayersmithError):
     """What was compared is not equal; what differs has been told already."""
 
     exit_code = 1
+
+
+class Vulnerable(Differs):
+    """A scan found what it was told to fail on, or could not judge; its report has been told."""
 
 
 @contextmanager

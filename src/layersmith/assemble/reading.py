@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of", "moment"]
+__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of", "moment", "said_epoch"]
 
 _FRACTION = re.compile(r"\.\d+")
 _LATEST = 0o77777777777  # what a tar header holds: the year 2242
@@ -94,15 +94,21 @@ def epoch_of(images: Sequence[Image]) -> int:
 
     Raises :class:`RecipeError` for a SOURCE_DATE_EPOCH that is no number of seconds.
     """
+    said = said_epoch()
+    return max(map(created_at, images)) if said is None else said
+
+
+def said_epoch() -> int | None:
+    """Return SOURCE_DATE_EPOCH, if it is set; raises :class:`RecipeError` as above."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if text:
-        if _EPOCH.fullmatch(text) is None or int(text) > _LATEST:
-            raise RecipeError(
-                f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
-                hint="it is a number of seconds since 1970",
-            )
-        return int(text)
-    return max(map(created_at, images))
+    if not text:
+        return None
+    if _EPOCH.fullmatch(text) is None or int(text) > _LATEST:
+        raise RecipeError(
+            f"SOURCE_DATE_EPOCH is {one_line(text, 40)!r}",
+            hint="it is a number of seconds since 1970",
+        )
+    return int(text)
 
 
 def created_at(image: Image) -> int:

@@ -25,6 +25,7 @@ from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
 from layersmith.cli import rebuild as rebuild_command
 from layersmith.cli import sbom as sbom_command
+from layersmith.cli import scan as scan_command
 from layersmith.cli import sign as sign_commands
 from layersmith.cli import tags as tags_command
 from layersmith.cli import verify as verify_command
@@ -55,6 +56,7 @@ app.command("plan", cls=Command)(plan_command.plan)
 app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
 app.command("rebuild", cls=Command)(rebuild_command.rebuild)
 app.command("sbom", cls=Command)(sbom_command.sbom)
+app.command("scan", cls=Command)(scan_command.scan)
 app.add_typer(application_commands.application)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
