@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from layersmith.errors import DocumentError, one_line
 from layersmith.scan.entries import glance, read
 from layersmith.scan.subjects import CPYTHON, is_cpython_repository, normalized
@@ -73,8 +75,7 @@ def collect(
         if entry.withdrawn is not None:
             continue
         for key, affected in _named(entry):
-            if key in keys:
-                found.kept[key].append((entry, affected))
+            found.kept[key].append((entry, affected))
     return found
 
 
@@ -85,7 +86,12 @@ def _looked_at(found: Database, raw: bytes, keys: set[tuple[str, str]]) -> Entry
     found.newest = max(filter(None, (found.newest, entry.moment)))
     named = [key for key, _ in _named(entry)]
     found.covered.update(ecosystem for ecosystem, _ in named)
-    return read(raw) if not keys.isdisjoint(named) else None
+    if keys.isdisjoint(named):
+        return None
+    entry = read(raw)
+    # The lists of other packages' and other releases' versions are most of what there is.
+    mine = tuple(affected for key, affected in _named(entry) if key in keys)
+    return structs.replace(entry, affected=mine)
 
 
 def _named(entry: Entry) -> Iterator[tuple[tuple[str, str], Affected]]:

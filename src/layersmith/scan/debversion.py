@@ -11,10 +11,9 @@ from typing import Final, TypeAlias
 
 __all__ = ["DebianKey", "debian_key"]
 
-_VERSION: Final = re.compile(
-    r"(?:(?P<epoch>[0-9]+):)?(?P<upstream>[0-9A-Za-z.+:~-]+?)(?:-(?P<revision>[0-9A-Za-z.+~]+))?",
-    re.ASCII,
-)
+_UPSTREAM: Final = re.compile(r"[0-9A-Za-z.+:~-]+", re.ASCII)
+_REVISION: Final = re.compile(r"[0-9A-Za-z.+~]+", re.ASCII)
+_EPOCH: Final = re.compile(r"[0-9]+", re.ASCII)
 _PIECE: Final = re.compile(r"([^0-9]*)([0-9]*)", re.ASCII)
 _MOST_EPOCH: Final = 2**31 - 1
 
@@ -30,13 +29,18 @@ def debian_key(text: str) -> DebianKey:
 
     Raises :class:`ValueError` for what is no version.
     """
-    match = _VERSION.fullmatch(text)
-    epoch = _number(match["epoch"] or "") if match else (0, "")
-    if match is None or len(epoch[1]) > 10 or int(epoch[1] or 0) > _MOST_EPOCH:
+    epoch, _, rest = text.partition(":") if ":" in text else ("0", "", text)
+    upstream, hyphen, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    significant = epoch.lstrip("0") or "0"
+    if (
+        _EPOCH.fullmatch(epoch) is None
+        or _UPSTREAM.fullmatch(upstream) is None
+        or (hyphen and _REVISION.fullmatch(revision) is None)
+        or len(significant) > 10
+        or int(significant) > _MOST_EPOCH
+    ):
         raise ValueError("not a version of Debian's")
-    if match["epoch"] is None and ":" in text:
-        raise ValueError("not a version of Debian's: a colon, but no epoch")
-    return int(epoch[1] or 0), _pieces(match["upstream"]), _pieces(match["revision"] or "")
+    return int(significant), _pieces(upstream), _pieces(revision)
 
 
 def _pieces(text: str) -> tuple[_Piece, ...]:

@@ -211,7 +211,7 @@ def _finding(subject: Subject, hits: Sequence[_Hit], inherited: _Inherited) -> F
 def _why(hit: _Hit) -> str:
     package = hit.affected.package
     about = f"{package.ecosystem} {package.name}" if package else CPYTHON
-    return one_line(f"{hit.entry.id}: {about} {hit.matched.why}", _SUMMARY)
+    return one_line(f"{hit.entry.id}: {about}, {hit.matched.why}", _SUMMARY)
 
 
 class _Inherited:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from layersmith.errors import one_line
@@ -49,7 +50,11 @@ def pep440_key(text: str) -> Any:
     return Version(text)
 
 
-ORDERS: Final[dict[str, Order]] = {"Debian": debian_key, "PyPI": pep440_key}
+# The same versions stand in many entries' lists.
+ORDERS: Final[dict[str, Order]] = {
+    "Debian": lru_cache(1 << 16)(debian_key),
+    "PyPI": lru_cache(1 << 16)(pep440_key),
+}
 
 
 def match(affected: Affected, version: str, order: Order) -> Matched | None:
