@@ -80,9 +80,9 @@ def report(
     read = []
     for one in databases:
         taken = collect(one.name, one.sha256, one.records(), found)
-        if not taken.entries:
+        if taken.entries == len(taken.malformed):
             raise DocumentError(
-                f"{one.name} has no entries",
+                f"{one.name} has no entries that can be read",
                 hint="a database is OSV's all.zip of an ecosystem, a directory, .json or .jsonl",
             )
         read.append(taken)

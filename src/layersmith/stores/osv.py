@@ -118,7 +118,9 @@ def _of_text(file: OpenFile, name: str) -> Iterator[tuple[str, bytes]]:
     with disk_errors(f"reading {name}"):
         first = stream.readline(_MAX_ENTRY + 1)
         if not _is_whole(first):
-            yield Path(name).name, first + stream.read(_MAX_ENTRY + 1 - len(first))
+            whole = first + stream.read(_MAX_ENTRY + 1 - len(first))
+            if whole.strip():
+                yield Path(name).name, whole
             return
         number, line = 1, first
         while line:
