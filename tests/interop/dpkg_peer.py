@@ -51,6 +51,13 @@ class Admin:
         rows = (line.split(" ") for line in shown.splitlines())
         return {name: (version, arch) for name, version, arch in rows}
 
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Return each package's source and the source's version."""
+        form = "${Package} ${source:Package} ${source:Version}\\n"
+        shown = self._run("dpkg-query", "--show", f"--showformat={form}")
+        rows = (line.split(" ") for line in shown.splitlines())
+        return {name: (source, version) for name, source, version in rows}
+
     def files(self, package: str) -> set[str]:
         """Return what ``dpkg-query --listfiles`` gives, without the root."""
         return set(self._run("dpkg-query", "--listfiles", package).split("\n")) - {"", "/.", "/"}

@@ -73,11 +73,14 @@ MaxAge = Annotated[
 ]
 AllowMalformed = Annotated[
     bool,
-    typer.Option(help="Do without entries of a database that cannot be read (exit 7 otherwise)."),
+    typer.Option(
+        "--allow-malformed",
+        help="Do without entries of a database that cannot be read (exit 7 otherwise).",
+    ),
 ]
 AllowUncovered = Annotated[
     bool,
-    typer.Option(help="Let --fail-on pass packages that no database covers."),
+    typer.Option("--allow-uncovered", help="Let --fail-on pass packages that no database covers."),
 ]
 FormatOption = Annotated[
     str, typer.Option("--format", help="table, json or sarif (2.1.0).", metavar="NAME")
