@@ -105,6 +105,9 @@ class Rude:
 
 Breach = Drop | Rude
 RESET: Final = "reset"  # instead of a handshake
+_NO_TLS: Final = (
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+)
 
 
 def head(reply: Reply) -> bytes:
@@ -133,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
             _reset(self.request)
             raise ConnectionResetError
         if isinstance(hello, SSLContext):
+            if self.request.recv(1, socket.MSG_PEEK) not in (b"\x16", b""):  # as Go's server does
+                self.request.sendall(_NO_TLS)
+                raise ConnectionResetError
             self.request = hello.wrap_socket(self.request, server_side=True)
         super().setup()
         self.server.connections.add(self.connection)

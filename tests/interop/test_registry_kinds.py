@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from fixtures import registry
+from tests.build.certificates import self_signed
 from tests.interop import tiny
 from tests.interop.conftest import TARGET, Assembled, Result, layersmith
 from tests.interop.peers import need
@@ -134,6 +136,20 @@ def test_a_private_ca_is_named_in_any_usual_way(held: Served, image: tuple[str, 
     assert skipped.out == f"{image[1]}\n"
     assert "WARNING" in skipped.err
     assert held.host in skipped.err
+
+
+def test_tls_on_this_machine_is_found(image: tuple[str, str], tmp_path: Path) -> None:
+    ca, key = self_signed("localhost").write(tmp_path)
+    alone = {"NO_PROXY": "*", **ca_settings("")}
+    sections = {"tls": {"certificate": str(ca), "key": str(key)}}
+    with registry.serve(directory=tmp_path, http=sections) as running:
+        host = running.host.replace("127.0.0.1", "localhost")
+        done = layersmith("copy", image[0], f"{host}/{NAME}", "--ca-file", str(ca), "-q", env=alone)
+        assert done.code == 0, done.err
+        refused(layersmith("digest", f"{host}/{NAME}:1", env=alone), 5, "TLS fails", "--ca-file")
+        skipped = ("--insecure-skip-tls-verify", running.host)
+        done = layersmith("digest", f"{running.host}/{NAME}:1", *skipped, env=alone)
+        assert done.out == f"{image[1]}\n"
 
 
 @of("held", ["TLS"], indirect=True)

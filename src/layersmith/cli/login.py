@@ -20,11 +20,19 @@ FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password or token from stdin.")
 ]
 PlainHttp = Annotated[
-    bool, typer.Option("--plain-http", help="Speak plain HTTP (loopback hosts are anyway).")
+    bool,
+    typer.Option("--plain-http", help="Speak plain HTTP (loopback is anyway, unless TLS answers)."),
 ]
 CaFile = Annotated[
     Path | None,
     typer.Option("--ca-file", help="Trust these certificates (PEM).", metavar="FILE"),
+]
+Unverified = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-skip-tls-verify",
+        help="Do not check its certificate: who poses as it gets the password.",
+    ),
 ]
 More = Annotated[list[str] | None, typer.Argument(hidden=True)]
 
@@ -35,6 +43,7 @@ def login(
     password_stdin: FromStdin = False,
     plain_http: PlainHttp = False,
     ca_file: CaFile = None,
+    unverified: Unverified = False,
     more: More = None,
 ) -> None:
     """Try credentials at a registry, and keep them where Docker and skopeo find them too.
@@ -48,9 +57,10 @@ def login(
     layersmith login docker.io
     ```
     """
+    from layersmith.cli.network import network_of
     from layersmith.stores.credentials import Credential
     from layersmith.stores.login import keep, named_registry, verify
-    from layersmith.stores.registry import Registries, RegistryOptions
+    from layersmith.stores.registry import Registries
 
     if more:  # what is too much is often a password: it is not repeated
         raise InvalidInput(
@@ -62,8 +72,9 @@ def login(
     password = _from_stdin() if password_stdin else _asked("password", "--password-stdin")
     if ":" in username or not f"{username}{password}".isprintable() or not password:
         raise InvalidInput("a user name or password that cannot be sent, or none")
-    plain = frozenset({registry}) if plain_http else frozenset[str]()
-    with Registries(RegistryOptions(plain_http=plain, ca_file=ca_file)) as registries:
+    only = [registry]
+    options = network_of({}, only if plain_http else (), ca_file, only if unverified else ())
+    with Registries(options) as registries:
         wanted = verify(registries, registry, Credential(username, password, "this login"))
     where = keep(registry, username, password)
     if not wanted:

@@ -33,7 +33,7 @@ Mirror = Annotated[
 PlainHttp = Annotated[
     list[str] | None,
     typer.Option(
-        help="Speak plain HTTP to this host (loopback hosts are anyway); repeatable.",
+        help="Speak plain HTTP to this host (loopback is anyway, unless TLS answers); repeatable.",
         rich_help_panel=PANEL,
         metavar="HOST",
     ),
@@ -106,7 +106,7 @@ def _checked(mirrors: Mapping[str, str]) -> dict[str, str]:
     Also a mirror that this run does not need is looked at: a mistake shows at once.
     """
     from layersmith.oci.reference import registry_name
-    from layersmith.stores.registry_options import endpoint_for
+    from layersmith.stores.registry_options import RegistryOptions, endpoint_for
 
     found = {}
     for registry, places in mirrors.items():
@@ -114,7 +114,7 @@ def _checked(mirrors: Mapping[str, str]) -> dict[str, str]:
         if name is None:
             raise RecipeError(f"{typed(registry, 60)!r} is not a registry to be mirrored")
         for place in places.split(","):
-            endpoint_for(name, {name: place.strip()}, frozenset())
+            endpoint_for(name, RegistryOptions(mirrors={name: place.strip()}))
         found[name] = places
     return found
 

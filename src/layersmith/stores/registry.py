@@ -114,10 +114,9 @@ class Registries:
 
         if not mirrored:
             return self.endpoint(reference, mirrored=False), []
-        plain = self._options.plain_http
         if named := self._options.mirrors.get(reference.registry):
             texts = [text.strip() for text in named.split(",")]
-            places = [endpoint_at(text, plain) for text in texts]
+            places = [endpoint_at(text, self._options) for text in texts]
             return places[-1], [(at, Location(at.host)) for at in places[:-1]]
         if (rule := rule_for(self._rules(), reference)) is None:
             return self.endpoint(reference, mirrored=False), []
@@ -125,9 +124,9 @@ class Registries:
         replaced = "" if wild else rule.prefix.partition("/")[2]
 
         def at(location: Location) -> Endpoint:
-            host = location.text.partition("/")[0]
-            insecure = frozenset({host}) if location.insecure else frozenset[str]()
-            return endpoint_at(location.text, plain | insecure, replaced=replaced)
+            return endpoint_at(
+                location.text, self._options, replaced=replaced, insecure=location.insecure
+            )
 
         own = rule.location if rule.location.text else Location(reference.registry)
         return at(own), [(at(mirror), mirror) for mirror in rule.mirrors]
@@ -142,12 +141,18 @@ class Registries:
 
     def client(self, host: str) -> RegistryClient:
         """Return the client of the registry itself, no mirror."""
-        return self._client(endpoint_for(host, {}, self._options.plain_http))
+        insecure = any(r.fits(host) and r.location.insecure for r in self._rules())
+        return self._client(endpoint_for(host, self._options, mirrored=False, insecure=insecure))
 
     def endpoint(self, reference: Reference, *, mirrored: bool = True) -> Endpoint:
-        """Return where `reference`'s registry is spoken to."""
-        mirrors = self._options.mirrors if mirrored else {}
-        return endpoint_for(reference.registry, mirrors, self._options.plain_http)
+        """Return where `reference`'s registry is spoken to; raises as :meth:`repository`."""
+        if mirrored and reference.registry in self._options.mirrors:
+            return endpoint_for(reference.registry, self._options)
+        from layersmith.stores.registries_conf import rule_for  # noqa: PLC0415
+
+        rule = rule_for(self._rules(), reference)
+        insecure = rule is not None and rule.location.insecure
+        return endpoint_for(reference.registry, self._options, mirrored=False, insecure=insecure)
 
     def _client(self, endpoint: Endpoint) -> RegistryClient:
         from layersmith.stores.registry_client import (  # noqa: PLC0415 - as above

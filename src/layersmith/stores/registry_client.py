@@ -18,6 +18,7 @@ from layersmith.errors import RegistryError, intention
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry_answers import discard, error_of, is_temporary
 from layersmith.stores.registry_options import HUB_HOST
+from layersmith.stores.registry_scheme import Scheme
 from layersmith.stores.registry_urls import Origin, follow
 from layersmith.stores.retries import Patience
 from layersmith.stores.skeleton import Container, Provider
@@ -60,9 +61,10 @@ class RegistryClient(Provider):  # type: ignore[misc]
         self.endpoint = endpoint
         self.limits = options.limits
         self.patience = patience or Patience(options.limits)
-        self.transport = Transport(options.limits, options.ca_file, options.unverified)
-        self.origin = Origin.of(endpoint.origin)
-        self.authorizer = Authorizer(endpoint, self.transport, self.patience)
+        unverified = options.unverified | ({endpoint.host} if endpoint.insecure else set())
+        self.transport = Transport(options.limits, options.ca_file, unverified)
+        self.scheme = Scheme(endpoint, options.limits)
+        self.authorizer = Authorizer(endpoint.host, self.scheme, self.transport, self.patience)
         super().__init__(endpoint.host, insecure=endpoint.plain_http)
 
     @property
@@ -75,6 +77,11 @@ class RegistryClient(Provider):  # type: ignore[misc]
         made.close()  # oras makes one for all threads: it is not used
 
     @property
+    def origin(self) -> Origin:
+        """Scheme, host and port: what alone may see credentials."""
+        return self.scheme.origin
+
+    @property
     def is_hub(self) -> bool:
         """Tell whether this is Docker Hub, whose host is not the registry's name."""
         return self.endpoint.host == HUB_HOST
@@ -85,7 +92,7 @@ class RegistryClient(Provider):  # type: ignore[misc]
 
     def url(self, path: str) -> str:
         """Return the URL of what oras calls `path`: ``host/v2/...``."""
-        return f"{self.prefix}://{path}"
+        return f"{self.scheme.name}://{path}"
 
     def do_request(
         self,
@@ -111,8 +118,10 @@ class RegistryClient(Provider):  # type: ignore[misc]
         """
         tries = self.patience.tries()
         once = once or not (data is None or isinstance(data, bytes))
+        self.scheme.settle()
         while True:
             self.patience.wait()
+            url = self.scheme.of(url)
             try:
                 with intention(what):
                     response = self._follow(method, url, headers or {}, data, scopes)
@@ -121,6 +130,9 @@ class RegistryClient(Provider):  # type: ignore[misc]
                     raise
                 continue
             status = response.status_code
+            if self.scheme.was_wrong(url, status) and rewound(data):
+                discard(response, self.limits.error_body)
+                continue
             if not is_temporary(status):
                 self.patience.succeeded()
                 return response
@@ -201,6 +213,8 @@ class RegistryClient(Provider):  # type: ignore[misc]
             hint = self.authorizer.hint()
         elif response.status_code == 404:
             hint = missing
+        elif response.status_code == 400 and self.scheme.is_named:
+            hint = "does it speak TLS? then not with --plain-http"
         if origin != self.origin:  # it was never given credentials: they cannot be at fault
             what = f"{what}: redirected to {origin}"
             hint = "the registry's storage refuses: its redirect may be too old or wrong"

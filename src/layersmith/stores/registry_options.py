@@ -55,8 +55,8 @@ class RegistryOptions:
     """How registries are to be spoken to.
 
     `mirrors` maps a registry to ``host[:port][/prefix]``, or several with commas between;
-    these take its place. `plain_http` names the hosts that are spoken to without TLS
-    (loopback ones always are), `unverified` those whose certificates are not checked.
+    these take its place. `plain_http` names the hosts that are spoken to without TLS,
+    `unverified` those that are spoken to with TLS, but whose certificates are not checked.
     """
 
     mirrors: Mapping[str, str] = field(default_factory=dict)
@@ -68,12 +68,18 @@ class RegistryOptions:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the requests for a registry really go."""
+    """Where the requests for a registry really go.
+
+    Where nobody says how a host is spoken to, plain HTTP is a `guess`: on this machine,
+    or, with `insecure`, wherever containers' tools would not insist on TLS.
+    """
 
     host: str
     prefix: str = ""
     plain_http: bool = False
     replaced: str = ""
+    guess: bool = False
+    insecure: bool = False
 
     @property
     def origin(self) -> str:
@@ -86,28 +92,46 @@ class Endpoint:
         return f"{self.prefix}/{path}" if self.prefix else path
 
 
-def endpoint_at(place: str, plain_http: frozenset[str], *, replaced: str = "") -> Endpoint:
+def endpoint_at(
+    place: str, options: RegistryOptions, *, replaced: str = "", insecure: bool = False
+) -> Endpoint:
     """Return the endpoint at ``host[:port][/prefix]``.
 
     Raises :class:`InvalidInput` for anything else.
     """
     host, prefix = _mirror("a registry", place)
-    plain = is_loopback(host.lower()) or host in plain_http
-    return Endpoint((HUB_HOST if host == DOCKER_HUB else host).lower(), prefix, plain, replaced)
+    return _endpoint(host, prefix, options, replaced=replaced, insecure=insecure)
 
 
-def endpoint_for(registry: str, mirrors: Mapping[str, str], plain_http: frozenset[str]) -> Endpoint:
+def endpoint_for(
+    registry: str, options: RegistryOptions, *, mirrored: bool = True, insecure: bool = False
+) -> Endpoint:
     """Return where `registry` is spoken to.
 
     Raises :class:`InvalidInput` for a mirror that is not ``host[:port][/prefix]``.
     """
     host, prefix = registry, ""
-    if (mirror := mirrors.get(registry)) is not None:
+    mirror = options.mirrors.get(registry) if mirrored else None
+    if mirror is not None:
         host, prefix = _mirror(registry, mirror.partition(",")[0])
-    plain = is_loopback(host.lower()) or host in plain_http
-    if host == DOCKER_HUB:
-        host = HUB_HOST
-    return Endpoint(host.lower(), prefix, plain)
+    return _endpoint(host, prefix, options, insecure=insecure)
+
+
+def _endpoint(
+    host: str, prefix: str, options: RegistryOptions, *, replaced: str = "", insecure: bool = False
+) -> Endpoint:
+    """Decide between TLS and plain HTTP: what an option names is sure, the rest a guess."""
+    named = host in options.plain_http
+    sure = named or host in options.unverified
+    guess = not sure and (insecure or is_loopback(host.lower()))
+    return Endpoint(
+        (HUB_HOST if host == DOCKER_HUB else host).lower(),
+        prefix,
+        plain_http=named or guess,
+        replaced=replaced,
+        guess=guess,
+        insecure=guess and insecure,
+    )
 
 
 def _mirror(registry: str, text: str) -> tuple[str, str]:

@@ -170,7 +170,7 @@ class RegistryRepository:
         the upload session of a 202 is kept for the :meth:`put` that follows.
         """
         endpoint = self._endpoint_of(origin)
-        if endpoint.origin != self._client.endpoint.origin or is_manifest(descriptor):
+        if endpoint.host != self._client.endpoint.host or is_manifest(descriptor):
             return False
         source = endpoint.repository(origin.repository)
         if source == self._path:

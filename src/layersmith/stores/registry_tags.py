@@ -106,7 +106,12 @@ class RegistryListing:
                 what=what,
             )
             yield response
-            url = next_page(url, response.headers.get("Link", ""), self._client.origin, what)
+            url = next_page(
+                self._client.scheme.of(url),
+                response.headers.get("Link", ""),
+                self._client.origin,
+                what,
+            )
 
     def _json(self, response: requests.Response, what: str) -> dict[str, Any]:
         limit = self._client.limits.document

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from layersmith.stores.auth import Challenge
-    from layersmith.stores.registry_options import Endpoint
+    from layersmith.stores.registry_scheme import Scheme
     from layersmith.stores.retries import Patience
     from layersmith.stores.transport import Transport
 
@@ -65,9 +65,9 @@ class _Token(NamedTuple):
 class Authorizer:
     """Holds what one origin wants; for any number of threads."""
 
-    def __init__(self, endpoint: Endpoint, transport: Transport, patience: Patience) -> None:
-        self._host = endpoint.host
-        self._origin = Origin.of(endpoint.origin)
+    def __init__(self, host: str, scheme: Scheme, transport: Transport, patience: Patience) -> None:
+        self._host = host
+        self._scheme = scheme
         self._transport = transport
         self._patience = patience
         self._lock = threading.Lock()
@@ -76,6 +76,10 @@ class Authorizer:
         self._wanted: TokenService | str | None = None
         self._chosen: Credential | None = None
         self._credentials: dict[str, Credential | None] = {}
+
+    @property
+    def _origin(self) -> Origin:
+        return self._scheme.origin
 
     def __repr__(self) -> str:
         """Name the host, and nothing that is secret."""

@@ -269,8 +269,8 @@ def wire_error(error: BaseException, url: str) -> RegistryError:
 _NO_TUNNEL: Final = "Tunnel connection failed: "
 _FAR: Final = "check the host and the port; a proxy on the way is named by HTTPS_PROXY"
 _HINTS: Final = {
-    "TLS fails": "name the CA's certificates with --ca-file, "
-    "or a host that speaks plain HTTP with --plain-http HOST",
+    "TLS fails": "name the CA's certificates with --ca-file, a host that speaks plain HTTP with "
+    "--plain-http; --insecure-skip-tls-verify does without a check",
     "the proxy cannot be used": "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
     "the host's name cannot be resolved": "check how the host is written, and this machine's "
     "name servers",

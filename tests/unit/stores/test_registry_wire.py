@@ -10,7 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.build.certificates import self_signed
@@ -269,6 +269,70 @@ def test_one_host_may_go_unverified(tmp_path: Path) -> None:
                 with pytest.raises(RegistryError, match="TLS fails"):
                     client.do_request(url)
             client.close()
+
+
+def opened(**options: Any) -> Registries:
+    return Registries(RegistryOptions(limits=QUICK, **options), clock=FakeClock())
+
+
+def resolved(registries: Registries, host: str) -> Descriptor:
+    return registries.repository(Reference.parse(f"{host}/{REPO}:1")).resolve("1")
+
+
+def test_our_own_machine_with_tls(tmp_path: Path) -> None:
+    with certificate(tmp_path) as (context, ca_file), FakeRegistry(tls=context) as fake:
+        digest = fake.add_manifest(REPO, RAW, OCI_INDEX, "1")
+        with opened(ca_file=ca_file) as registries:
+            assert resolved(registries, fake.host).digest == digest
+        with opened() as registries, pytest.raises(RegistryError, match="TLS fails"):
+            resolved(registries, fake.host)
+        named = frozenset({fake.host})
+        with opened(unverified=named) as registries:
+            assert resolved(registries, fake.host).digest == digest
+        with opened(plain_http=named) as registries:
+            with pytest.raises(RegistryError, match="400") as caught:
+                resolved(registries, fake.host)
+            assert "--plain-http" in caught.value.hint
+
+
+def test_many_threads_find_tls_at_once(tmp_path: Path) -> None:
+    with certificate(tmp_path) as (context, ca_file), FakeRegistry(tls=context) as fake:
+        digest = fake.add_manifest(REPO, RAW, OCI_INDEX, "1")
+        with opened(ca_file=ca_file) as registries, ThreadPoolExecutor(8) as pool:
+            found = [pool.submit(resolved, registries, fake.host) for _ in range(16)]
+            assert {one.result().digest for one in found} == {digest}
+
+
+def test_the_first_answer_decides(fake: FakeRegistry, registries: Registries) -> None:
+    fake.once("HEAD", "manifests/1", error(400, "NAME_INVALID"))
+    with pytest.raises(RegistryError, match="400"):
+        resolved(registries, fake.host)
+    assert resolved(registries, fake.host)
+    connections = fake._server.connections_made
+    fake.once("HEAD", "manifests/1", error(400, "NAME_INVALID"))
+    with pytest.raises(RegistryError, match="400"):
+        resolved(registries, fake.host)
+    assert fake._server.connections_made == connections  # no handshake is tried again
+
+
+def test_what_registries_conf_calls_insecure(
+    tmp_path: Path, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = tmp_path / "registries.conf"
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    with certificate(tmp_path) as (context, _), FakeRegistry(tls=context) as secure:
+        secure.add_manifest(REPO, RAW, OCI_INDEX, "1")
+        hosts = (fake.host, secure.host)
+        conf.write_text("".join(f"[[registry]]\nlocation='{h}'\ninsecure=true\n" for h in hosts))
+        with opened() as registries:
+            for host in hosts:
+                assert resolved(registries, host)
+            # it is written to in the same way
+            place = Reference.parse(f"{secure.host}/{REPO}:2")
+            assert registries.repository(place, mirrored=False).resolve("1")
+        conf.write_text(f"[[registry]]\nlocation='{fake.host}'\nblocked=true\n")
+        with opened() as registries, pytest.raises(InvalidInput, match="blocked"):
+            registries.repository(Reference.parse(f"{fake.host}/{REPO}:2"), mirrored=False)
 
 
 def test_ca_certificates_that_are_not_there(
