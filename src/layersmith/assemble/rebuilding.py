@@ -17,7 +17,7 @@ from layersmith.assemble.inputs import Pinned, resolve
 from layersmith.assemble.locked import pinned_by
 from layersmith.assemble.pipeline import produce
 from layersmith.assemble.places import Place
-from layersmith.assemble.record import Record
+from layersmith.assemble.record import COMPRESSOR, Record
 from layersmith.errors import DocumentError, InvalidInput, intention
 from layersmith.oci.documents import CONFIG_TYPES, MANIFEST_TYPES, Index, Manifest
 from layersmith.oci.image import image_of, is_beside_images, load, load_at
@@ -96,7 +96,8 @@ def rebuild(
     lock = bundle.lock if bundle is not None else lock
     if lock is not None:
         recipe, pinned = lock.wish, pinned_by(lock, bundle.bundle if bundle else None)
-        compressor = lock.made.compressor
+        # what the image says of itself: the lock may be of another
+        compressor = image.top.value.annotations.get(COMPRESSOR, lock.made.compressor)
         if strange := {str(one.platform) for one in image.images} - lock.platforms.keys():
             raise InvalidInput(f"the lock has no {min(strange)}, which {image.name} is for")
     else:

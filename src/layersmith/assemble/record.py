@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from layersmith.assemble.inputs import Input
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["APPLICATION", "Record", "is_ours", "recorded"]
+__all__ = ["APPLICATION", "COMPRESSOR", "Record", "is_ours", "recorded"]
 
 _ABOUT: Final = "org.opencontainers.image."
 _BASE: Final = f"{_ABOUT}base."
 _BUILDER: Final = f"{OUR_KEYS}builder."
 _VERSION: Final = f"{OUR_KEYS}version"
-_COMPRESSOR: Final = f"{OUR_KEYS}compressor"
+COMPRESSOR: Final = f"{OUR_KEYS}compressor"
 _RECIPE: Final = f"{OUR_KEYS}recipe"
 _RECIPE_DIGEST: Final = f"{OUR_KEYS}recipe.digest"
 # What is on top of a Python image; see `applying`.
@@ -44,7 +44,7 @@ def recorded(recipe: Recipe, base: Input, builder: Input) -> dict[str, str]:
         **_named(_BASE, base),
         **_named(_BUILDER, builder),
         _VERSION: __version__,
-        _COMPRESSOR: recipe.compressor().identity,
+        COMPRESSOR: recipe.compressor().identity,
         _RECIPE_DIGEST: str(shape_digest(recipe)),
     }
     return about if len(text) > _LARGEST else {**about, _RECIPE: text}
@@ -82,7 +82,7 @@ class Record:
                 f"{where} is an application: only Python images are made again from what they say",
                 hint="build it again from its sources, with layersmith app build",
             )
-        wanted = (f"{_BASE}digest", f"{_BUILDER}digest", _VERSION, _COMPRESSOR, _RECIPE)
+        wanted = (f"{_BASE}digest", f"{_BUILDER}digest", _VERSION, COMPRESSOR, _RECIPE)
         missing = [key for key in wanted if key not in annotations]
         if missing:
             raise InvalidInput(
@@ -104,5 +104,5 @@ class Record:
             annotations.get(f"{_BASE}name", ""),
             annotations.get(f"{_BUILDER}name", ""),
             annotations[_VERSION],
-            annotations[_COMPRESSOR],
+            annotations[COMPRESSOR],
         )

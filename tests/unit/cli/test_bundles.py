@@ -327,6 +327,13 @@ def test_another_compressor_is_explained(made: Site) -> None:
     assert all("libdeflate" in text and "bytes" in text for text in found[2:])
 
 
+def test_each_compressor_is_the_one_that_made_it(made: Site) -> None:
+    made.assemble(*FILE, "--compression", "none", "--output", "oci:out:forged")
+    (found,) = [one for one in differences(made) if one[1] == "same tar, other compressor"]
+    assert found[2].startswith("none (")
+    assert found[3].startswith("libdeflate")
+
+
 def test_no_earlier_result_is_believed(made: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     made.run("rebuild", "--bundle", "b.tar")
     packed = []
