@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.assemble.noting import Noting
-from layersmith.errors import DocumentError, NotFound, VerificationError
+from layersmith.errors import DocumentError, LayerError, NotFound, VerificationError
 from layersmith.oci.content import read_document
 from layersmith.oci.documents import Descriptor, Manifest, Platform
 from layersmith.oci.graph import walk
@@ -109,6 +109,11 @@ class Opened:
 def open_bundle(path: Path) -> Opened:
     """Open a bundle and read its lock; raises :class:`NotFound` or :class:`DocumentError`."""
     bundle = Bundle(path)
+    try:
+        bundle.index()
+    except LayerError as error:
+        error.hint = error.hint or "layersmith bundle verify tells what is damaged"
+        raise
     try:
         top = load(bundle, "lock")
     except NotFound as error:

@@ -12,7 +12,7 @@ from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.locks import LockFile, as_json, locked_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish
-from layersmith.errors import RecipeError, VerificationError, one_line
+from layersmith.errors import LayerError, RecipeError, VerificationError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["bundle"]
 
 _SMALLEST = 1 << 20  # bytes of a part
+_AGAIN = "bring the bundle again, or make it anew"
 
 bundle = typer.Typer(
     name="bundle",
@@ -126,7 +127,7 @@ def inspect(file: Bundled_, json: Json = False) -> None:
 def verify(file: Bundled_, json: Json = False, quiet: Quiet = False) -> None:
     """Read every byte of a bundle; name what is damaged, and what is missing and for whom.
 
-    Exits with 6 if something is.
+    Exits with 6 if something is, or if the archive itself is broken.
 
     Examples:
 
@@ -141,33 +142,36 @@ def verify(file: Bundled_, json: Json = False, quiet: Quiet = False) -> None:
     from layersmith.oci.documents import Platform
     from layersmith.stores.parts import damaged_parts
 
-    parts = [str(part) for part in damaged_parts(file)]
-    opened = open_bundle(file)
-    with shown(quiet=quiet) as progress:
-        damaged = [digest for digest, _ in opened.damaged(progress)]
-    platforms = [Platform.parse(platform) for platform in opened.lock.platforms]
-    needs = [*opened.inputs(platforms), *opened.image()]
-    missing = missing_of(opened.bundle, iter(needs))
-    document: dict[str, Any] = {
-        "bundle": str(file),
-        "blobs": len(opened.bundle.blobs),
-        "damaged": damaged,
-        "missing": missing,
-        "parts": parts,
-    }
-    if json:
-        typer.echo(dumps(document, indent=2))
-    else:
-        for kind in ("parts", "damaged", "missing"):
-            for line in document[kind]:
-                word = "damaged part" if kind == "parts" else kind
-                typer.echo(one_line(f"{word}: {line}", 1000))
-    if parts or damaged or missing:
-        count = f"{len(damaged)} blobs damaged, {len(missing)} missing"
-        hint = "bring the bundle again, or make it anew"
-        raise VerificationError(f"{one_line(str(file))}: {count}", hint=hint)
-    if not json:
-        typer.echo(f"{one_line(str(file))}: {document['blobs']} blobs, all as they should be")
+    document: dict[str, Any] = {"bundle": str(file), "blobs": 0, "damaged": [], "missing": []}
+    document["parts"] = [str(part) for part in damaged_parts(file)]
+    if not document["parts"]:  # else what is in them is guesswork
+        try:
+            opened = open_bundle(file)
+            with shown(quiet=quiet) as progress:
+                document["damaged"] = [digest for digest, _ in opened.damaged(progress)]
+        except LayerError as error:
+            raise VerificationError(error.message, hint=_AGAIN) from None
+        platforms = [Platform.parse(platform) for platform in opened.lock.platforms]
+        needs = [*opened.inputs(platforms), *opened.image()]
+        document["missing"] = missing_of(opened.bundle, iter(needs))
+        document["blobs"] = len(opened.bundle.blobs)
+    typer.echo(dumps(document, indent=2) if json else "\n".join(_verified(file, document)))
+    faults = [len(document[kind]) for kind in ("parts", "damaged", "missing")]
+    if any(faults):
+        of_parts = f"{faults[0]} parts damaged or missing"
+        of_blobs = f"{faults[1]} blobs damaged, {faults[2]} missing"
+        what = of_parts if faults[0] else of_blobs
+        raise VerificationError(f"{one_line(str(file))}: {what}", hint=_AGAIN)
+
+
+def _verified(file: Path, document: dict[str, Any]) -> Iterator[str]:
+    for part in document["parts"]:
+        yield one_line(f"{'damaged' if Path(part).exists() else 'missing'} part: {part}", 1000)
+    for kind in ("damaged", "missing"):
+        for line in document[kind]:
+            yield one_line(f"{kind}: {line}", 1000)
+    if not (document["parts"] or document["damaged"] or document["missing"]):
+        yield f"{one_line(str(file))}: {document['blobs']} blobs, all as they should be"
 
 
 def _created(done: Bundled) -> str:

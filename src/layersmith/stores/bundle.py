@@ -40,6 +40,10 @@ class Bundle(OciArchive):
         super().__init__(path)
         self._opened: Tarball | None = None
 
+    def index(self) -> None:
+        """Find what is in it; raises :class:`NotFound`, or :class:`LayerError` for no tar."""
+        self._tarball()
+
     @property
     def blobs(self) -> list[Digest]:
         """Every blob that is in it, by its name."""

@@ -83,15 +83,23 @@ def open_parts(path: Path) -> Joined:
 
 
 def damaged_parts(path: Path) -> list[Path]:
-    """Return the parts that are not what their list says; none for a file without parts."""
-    found = []
-    for name, digest in _listed(list_of(path), path) if part_names(path) != [path] else ():
-        hasher = hashlib.sha256()
-        for piece in iter(partial(OpenFile.at(name).whole().read, _PIECE), b""):
+    """Return the parts that are not what their list says, or not there; none without parts."""
+    if part_names(path) == [path]:
+        return []
+    return [name for name, digest in _listed(list_of(path), path) if _digest_of(name) != digest]
+
+
+def _digest_of(path: Path) -> str:
+    """Return the digest of a file, or nothing if there is none."""
+    hasher = hashlib.sha256()
+    with disk_errors(f"reading {path}"):
+        try:
+            file = OpenFile.at(path)
+        except FileNotFoundError:
+            return ""
+        for piece in iter(partial(file.whole().read, _PIECE), b""):
             hasher.update(piece)
-        if hasher.hexdigest() != digest:
-            found.append(name)
-    return found
+    return hasher.hexdigest()
 
 
 def write_parts(path: Path, pieces: Iterable[bytes], limit: int) -> list[Path]:

@@ -20,6 +20,7 @@ from layersmith.cli.app import app
 from layersmith.errors import (
     Differs,
     InvalidInput,
+    LayerError,
     LayersmithError,
     LockMismatch,
     NotFound,
@@ -180,6 +181,39 @@ def test_a_flipped_bit_is_found(site: Site) -> None:
     gone(site)
     with pytest.raises(VerificationError):
         site.assemble("--bundle", "b.tar")
+
+
+def test_parts_that_are_swapped_or_missing_are_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layersmith.cli.bundle._SMALLEST", 1000)
+    create(site, "--split", "2k")
+    one, two = (site.folder / f"b.tar.00{number}" for number in (1, 2))
+    kept, moved = one.read_bytes(), two.read_bytes()
+    for data in (moved, None):
+        one.unlink()
+        if data is not None:
+            one.write_bytes(data)
+            two.write_bytes(kept)
+        done = CliRunner().invoke(app, ["bundle", "verify", "b.tar", "-q"])
+        assert isinstance(done.exception, VerificationError)
+        assert "2 parts damaged or missing" in str(done.exception)
+        word = "missing" if data is None else "damaged"
+        assert done.stdout.splitlines() == [f"{word} part: b.tar.001", "damaged part: b.tar.002"]
+    with pytest.raises(NotFound, match=r"b\.tar\.001 is missing") as caught:
+        site.assemble("--bundle", "b.tar")
+    assert "bring all parts" in caught.value.hint
+
+
+def test_a_bundle_cut_short(site: Site) -> None:
+    create(site)
+    whole = (site.folder / "b.tar").read_bytes()
+    (site.folder / "b.tar").write_bytes(whole[: whole.index(b"blobs/sha256/") + 600])
+    with pytest.raises(VerificationError, match="88 bytes"):
+        quiet("bundle", "verify", "b.tar", "-q")
+    with pytest.raises(LayerError) as caught:
+        site.assemble("--bundle", "b.tar")
+    assert "bundle verify" in caught.value.hint
 
 
 def test_another_recipe_than_the_bundles(site: Site) -> None:
