@@ -104,6 +104,8 @@ def decode(block: bytes, before: Extensions, offset: int) -> TarEntry:
 
 def check_sum(block: bytes) -> None:
     """Raise :class:`MalformedTar` where the checksum is wrong."""
+    if block[148:156].strip(b"01234567 \0"):  # no header: what would be its name is noise
+        raise MalformedTar("no header of a tar is where one should be")
     said = _octal(block[148:156], "checksum", block)
     if said != sum(block) - sum(block[148:156]) + 8 * 32:
         raise MalformedTar("a header's checksum is wrong", path=_shown(block))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Tarball", "compression_of", "identity"]
 
 _MAX_MEMBERS: Final = 100_000
+_UNREAD: Final = {b"\xfd7z": "xz -d", b"BZh": "bzip2 -d"}
 _FILE, _SYMLINK, _DIRECTORY = "0", "2", "5"
 
 
@@ -142,7 +143,11 @@ def _open(path: Path, where: str) -> OpenFile:
 
 def _inflated(file: OpenFile | Joined) -> OpenFile | Joined:
     """Return the archive itself, from a temporary file if `file` is a compressed one."""
-    compression = compression_of(file.pread(4, 0))
+    head = file.pread(4, 0)
+    if known := _UNREAD.get(head[:3]):
+        hint = f"decompress it first: {known}"
+        raise MalformedTar("it is compressed in a way that no layer is", hint=hint)
+    compression = compression_of(head)
     if compression == "none":
         return file
     size = file.size

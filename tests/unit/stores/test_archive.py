@@ -189,6 +189,20 @@ def test_what_is_no_archive_is_an_error(tmp_path: Path, raw: bytes) -> None:
         OciArchive(tmp_path / "a").resolve("t")
 
 
+@pytest.mark.parametrize(("head", "tool"), [(b"\xfd7zXZ\0", "xz -d"), (b"BZh9", "bzip2 -d")])
+def test_other_compressions_are_named(tmp_path: Path, head: bytes, tool: str) -> None:
+    (tmp_path / "x.tar").write_bytes(head + b"\xff" * 600)
+    with pytest.raises(MalformedTar) as caught:
+        OciArchive(tmp_path / "x.tar").resolve("t")
+    assert tool in caught.value.hint
+
+
+def test_noise_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(bytes(range(1, 256)) * 4 + b"1" * 4)
+    with pytest.raises(MalformedTar, match=r"no header of a tar is where one should be$"):
+        OciArchive(tmp_path / "x.tar").resolve("t")
+
+
 def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):
