@@ -93,7 +93,7 @@ class OciArchive:
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Write the archive with all that was put, and `name` for a manifest in it."""
-        names = self._names.tagged(name, descriptor)
+        names = self._names.tagged(name, descriptor, **self._annotations(name))
         with disk_errors(f"writing {self.name}"):
             members = self._members(names)
             folder = self._waiting.folder
@@ -112,6 +112,10 @@ class OciArchive:
         self._waiting.clear()
         self._ours.clear()
         self._names = RefNames()
+
+    def _annotations(self, name: str) -> dict[str, str]:  # noqa: ARG002
+        """Return what is said about `name` in the index beside itself."""
+        return {}
 
     def _members(self, names: RefNames) -> dict[str, Entry]:
         """Return every entry of the archive to be written."""

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 __all__ = ["DockerArchive"]
 
 _MANIFEST: Final = "manifest.json"
+# docker save writes it, and podman load calls the image by it: it reads the layout first.
+_WHOLE_NAME: Final = "io.containerd.image.name"
 _MAX_NESTING: Final = 3
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 _SUFFIX: Final = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
@@ -171,6 +173,9 @@ class DockerArchive(OciArchive):
             return io.BytesIO(raw)
         path = self._paths.get(descriptor.digest)
         return super()._member(descriptor) if path is None else self._tarball().open(path)
+
+    def _annotations(self, name: str) -> dict[str, str]:
+        return {_WHOLE_NAME: f"{self._repository}:{name}"}
 
     def _members(self, names: RefNames) -> dict[str, Entry]:
         items: dict[tuple[str, tuple[str, ...]], list[str]] = {}

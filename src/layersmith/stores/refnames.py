@@ -85,13 +85,13 @@ class RefNames:
         shown = one_line(identifier, 140)
         raise NotFound(f"{where} has no {shown!r}", hint=f"it has: {there}; {hint}")
 
-    def tagged(self, name: str, descriptor: Descriptor) -> RefNames:
-        """Return the index in which `name` stands for a manifest."""
+    def tagged(self, name: str, descriptor: Descriptor, **more: str) -> RefNames:
+        """Return the index in which `name`, annotated with `more`, stands for a manifest."""
         entry = {
             "mediaType": descriptor.media_type,
             "digest": descriptor.digest,
             "size": descriptor.size,
-            "annotations": {REF_NAME: name},
+            "annotations": {REF_NAME: name, **more},
         }
         others = [m for m in self._json["manifests"] if _name(m) != name]
         return RefNames({**self._json, "manifests": sorted([*others, entry], key=_order)})

@@ -44,10 +44,10 @@ CONFIG = {
 }
 
 
-def manifest_of(path: Path) -> Any:
+def manifest_of(path: Path, name: str = "manifest.json") -> Any:
     from layersmith.stores.tarball import Tarball
 
-    return json.loads(Tarball(path, "t").read("manifest.json"))
+    return json.loads(Tarball(path, "t").read(name))
 
 
 def others(path: Path, *members: bytes, **item: object) -> DockerArchive:
@@ -75,6 +75,8 @@ def test_ours_keeps_every_digest(tmp_path: Path) -> None:
     sink.tag("u", manifest)
     item = manifest_of(path)
     assert [one["RepoTags"] for one in item] == [["localhost/python-3:t", "localhost/python-3:u"]]
+    said = [one["annotations"] for one in manifest_of(path, "index.json")["manifests"]]
+    assert [one["io.containerd.image.name"] for one in said] == item[0]["RepoTags"]  # for podman
     source = DockerArchive(path)
     assert source.resolve("t").digest == index.digest
     assert source.resolve("localhost/python-3:u").digest == manifest.digest
