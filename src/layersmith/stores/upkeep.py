@@ -125,6 +125,8 @@ def _turns(root: Path) -> Iterator[Item]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    if folder.is_symlink():  # not ours: what it leads to is no cache, and must not be removed
+        return []
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

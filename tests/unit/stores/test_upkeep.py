@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,21 @@ def test_locks_and_directories_of_the_dead_go(cache: Cache) -> None:
     assert list((cache.root / "turns").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["turns", "memo", "layers", "blobs", "blobs/md5", "layers/x"])
+def test_links_to_other_places_are_not_followed(cache: Cache, tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "home" / "sha256" / "thesis"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years")
+    place = cache.root / name
+    if place.exists():
+        shutil.rmtree(place)
+    place.symlink_to(tmp_path / "home")
+    place.with_name("other").symlink_to(precious.parent)
+    list(verify(cache))
+    prune(cache, 0)
+    assert precious.read_text() == "years"
+
+
 def test_a_whole_cache_has_no_faults(cache: Cache) -> None:
     assert [fault for _, fault in verify(cache)] == [""] * 7
     assert len(items(cache)) == 7
@@ -233,7 +249,7 @@ def test_a_layer_that_is_read_survives(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_one_of_our_errors(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    cache.root.mkdir(parents=True)
-    (cache.root / "blobs").symlink_to("blobs")
+    cache.root.parent.mkdir(parents=True)
+    cache.root.symlink_to(cache.root.name)
     with pytest.raises(OutputError, match="reading the cache"):
         items(cache)
