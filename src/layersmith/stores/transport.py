@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -21,19 +22,20 @@ from urllib3 import exceptions as urllib3_exceptions
 
 from layersmith import __version__
 from layersmith.errors import InvalidInput, RegistryError, one_line
+from layersmith.stores.files import OpenFile
 from layersmith.stores.names import NamelessError
 from layersmith.stores.registry_urls import Origin
 from layersmith.stores.wire import watched_pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from layersmith.stores.registry_options import Limits
 
 __all__ = ["Body", "Transport", "rewound", "wire_error"]
 
 _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_PEM: Final = 1 << 20  # bytes in which a certificate begins, if there is one
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -194,9 +196,17 @@ def _ca_bundle() -> str | bool:
 
 
 def _readable(path: str) -> str:
-    """Return `path`; raises :class:`InvalidInput` if there is nothing to read."""
-    if not os.access(path, os.R_OK):
-        raise InvalidInput(f"{one_line(path, 200)}: no CA certificates can be read there")
+    """Return `path`; raises :class:`InvalidInput` if there is no certificate to read."""
+    try:
+        # OpenSSL knows directories of certificates by the hashes that name them.
+        is_there = Path(path).is_dir() or b"-----BEGIN " in OpenFile.at(Path(path)).pread(_PEM, 0)
+    except OSError:
+        is_there = False
+    if not is_there:
+        raise InvalidInput(
+            f"{one_line(path, 200)}: no CA certificates can be read there",
+            hint="name a file of PEM certificates",
+        )
     return path
 
 

@@ -345,6 +345,9 @@ def test_ca_certificates_that_are_not_there(
     monkeypatch.setenv("SSL_CERT_FILE", str(absent))
     with pytest.raises(InvalidInput, match="no CA certificates"):
         RegistryClient(Endpoint("h.example"), RegistryOptions())
+    with pytest.raises(InvalidInput, match="no CA certificates"):
+        RegistryClient(Endpoint("h.example"), RegistryOptions(ca_file=bad))
+    bad.write_text("-----BEGIN CERTIFICATE-----\nnonsense")
     with certificate(tmp_path) as (context, _), FakeRegistry(tls=context) as fake:
         client = RegistryClient(Endpoint(fake.host), RegistryOptions(ca_file=bad))
         with pytest.raises(RegistryError, match="TLS fails") as caught:
