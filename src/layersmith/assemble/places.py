@@ -55,7 +55,11 @@ class Place:
             raise InvalidReference(f"{typed(text, 200)!r} has control characters: no place")
         kind, _, rest = text.partition(":")
         if kind not in FILE_KINDS:
-            reference = Reference.parse(text)
+            try:
+                reference = Reference.parse(text)
+            except InvalidReference as error:
+                error.hint = _hint(kind, text) or error.hint
+                raise
             return cls(reference=reference, tag=reference.tag, digest=reference.digest)
         try:
             return _archived(rest) if kind == "docker-archive" else _laid_out(kind, rest)
@@ -150,6 +154,15 @@ class Place:
         from layersmith.stores.docker_archive import DockerArchive  # noqa: PLC0415 - as above
 
         return DockerArchive(self.path, self.repository)
+
+
+def _hint(kind: str, text: str) -> str:
+    """Say what to write in place of what other tools take, or of a path."""
+    if kind in ("docker", "http", "https"):
+        return f"write HOST[:PORT]/NAME[:TAG], without {kind}://"
+    if text.startswith(("/", "./", "../", "~")):
+        return f"for files write {', '.join(f'{known}:PATH' for known in FILE_KINDS)}"
+    return ""
 
 
 def _laid_out(kind: str, rest: str) -> Place:

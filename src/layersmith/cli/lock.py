@@ -81,6 +81,8 @@ def lock(
 
     if update not in ("", _BOTH, *_INPUTS):
         raise InvalidInput(f"--update {one_line(update, 40)!r}: it is base, builder, or nothing")
+    if check and update:
+        raise InvalidInput("--check writes nothing: it does not go with --update")
     path = lock_path(lock_file, file)
     if check:
         _check(network, recipe, read_lock(path), str(path), as_document=json)

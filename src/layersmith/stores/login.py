@@ -12,7 +12,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layersmith.errors import InvalidInput, typed
+from layersmith.errors import InvalidInput, Unauthorized, typed
 from layersmith.oci.reference import DOCKER_HUB, valid_registry
 from layersmith.stores.auth_files import (
     AuthFile,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["forget", "keep", "named_registry", "verify"]
 
+_REFUSED = "check user name and password; many registries want an access token for a password"
 _HUB_KEY = "https://index.docker.io/v1/"
 
 
@@ -53,7 +54,10 @@ def verify(registries: Registries, host: str, credential: Credential) -> bool:
     client = registries.client(host)
     client.authorizer.use(credential)
     url = client.url(f"{client.endpoint.host}/v2/")
-    response = client.do_request(url)
+    try:
+        response = client.do_request(url)
+    except Unauthorized as error:
+        raise Unauthorized(f"logging in to {host}: {error.message}", hint=_REFUSED) from None
     if response.status_code != 200:
         raise client.refusal(response, f"logging in to {host}", missing="is this a registry?")
     response.close()

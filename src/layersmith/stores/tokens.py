@@ -123,8 +123,9 @@ class Authorizer:
             self._wanted = "basic"
             ours = credential.basic
         if not ours or ours == rejected:
+            says = "refuses the" if rejected else "wants"
             raise Unauthorized(
-                f"{self._origin}: the registry wants credentials", hint=self.hint(repository)
+                f"{self._origin}: the registry {says} credentials", hint=self.hint(repository)
             )
         return {"Authorization": ours}
 

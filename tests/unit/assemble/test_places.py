@@ -95,3 +95,19 @@ def test_is_named_under_a_tag() -> None:
     assert Place.parse("oci-archive:a.tar").named("u") == "oci-archive:a.tar:u"
     assert Place.parse("docker-archive:a:h/x:t").named("u") == "docker-archive:a:docker.io/h/x:u"
     assert Place.parse("oci:d").path == Path("d")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("docker://h.example/x:1", "without docker://"),
+        ("https://h.example/x", "without https://"),
+        ("/srv/images/x", "oci:PATH"),
+        ("./x", "oci-archive:PATH"),
+        ("x:y:z", "host:5000/name"),
+    ],
+)
+def test_what_other_tools_take_has_a_hint(text: str, words: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        Place.parse(text)
+    assert words in caught.value.hint

@@ -104,6 +104,8 @@ def test_update_may_stand_anywhere(site: Site) -> None:
     assert "3.13.6 -> 3.13.7" in site.run("lock", "--update", "--file", "layersmith.toml")
     with pytest.raises(InvalidInput, match="base, builder"):
         site.run("lock", "--update=both", *FILE)
+    with pytest.raises(InvalidInput, match="does not go with --update"):
+        site.run("lock", "--check", "--update", *FILE)
 
 
 def test_a_change_of_the_recipe_keeps_the_inputs(site: Site) -> None:

@@ -57,6 +57,14 @@ def test_credentials_that_work_are_kept(fake: FakeRegistry, config: Path) -> Non
     assert (found.username, found.password) == (USER, PASSWORD)
 
 
+def test_a_wrong_password_is_called_that(fake: FakeRegistry, config: Path) -> None:
+    error = log_in(fake.host, "wr0ng").exception
+    assert isinstance(error, Unauthorized)
+    assert fake.host in error.message
+    assert "check user name and password" in error.hint
+    assert not config.exists()
+
+
 def test_credentials_that_do_not_are_not(fake: FakeRegistry, config: Path) -> None:
     done = log_in(fake.host, "wr0ng")
     assert isinstance(done.exception, Unauthorized)

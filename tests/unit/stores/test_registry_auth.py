@@ -503,7 +503,7 @@ def test_a_registry_token_is_sent_as_it_is(config: Config, registries: Registrie
         repository.resolve("1")
         assert [r.authorization for r in fake.log] == ["", "Bearer given", "Bearer given"]
         fake.revoke()
-        with pytest.raises(Unauthorized, match="wants credentials"):
+        with pytest.raises(Unauthorized, match="refuses the credentials"):
             repository.resolve("1")
 
 
