@@ -18,21 +18,21 @@ from layersmith.apps.site import APP, VENV
 from layersmith.assemble.applayer import Application, make_application
 from layersmith.assemble.assembling import destinations
 from layersmith.assemble.compiling import find_compiler
-from layersmith.assemble.delivery import Blob, Delivery, Destination, Stale, bring, stale
+from layersmith.assemble.delivery import Blob, Delivery, Destination, bring_kept
 from layersmith.assemble.dependencies import Dependencies, Environment, Library
 from layersmith.assemble.lockfiles import read_locked
 from layersmith.assemble.python_image import python_image
 from layersmith.assemble.reading import epoch_of, moment
 from layersmith.assemble.record import APPLICATION
+from layersmith.assemble.standing import CREATED, Said, Standing, put_on
 from layersmith.assemble.wheels import Shop, missing_error
 from layersmith.errors import OutputError, RecipeError, intention
-from layersmith.oci.image import NewLayer, Settings, derive, make_index
-from layersmith.oci.strictjson import encode
+from layersmith.oci.image import NewLayer, make_index
 from layersmith.recipe.application import App
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from layersmith.apps.interpreter import Interpreter
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.python_image import PythonImage
     from layersmith.assemble.wheels import Chosen, Missing
     from layersmith.assemble.workshop import Workshop
-    from layersmith.oci.documents import Descriptor, Document, Index
+    from layersmith.oci.documents import Document, Index
     from layersmith.oci.image import Image
     from layersmith.recipe.recipe import Recipe
     from layersmith.rootfs.tree import Root
@@ -52,9 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "Built", "Order", "build", "to_build"]
 
 _DEFAULT: Final = "oci:dist/app"
-_CREATED: Final = "org.opencontainers.image.created"
 _TRIES: Final = 3  # a layer of an earlier run may have rotted, and is made anew
-_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 # What an application says itself: the table is there for it.
 _OF_APPS: Final = ("entrypoint", "cmd", "workdir")
 
@@ -130,26 +128,18 @@ def _build(workshop: Workshop, order: Order, places: Sequence[Place]) -> Built |
     python = python_image(workshop, order.recipe, order.pinned)
     applied = _all_applied(workshop, order, python)
     epoch = epoch_of(python.images)
-    about = {"image": str(python.input.digest), "python": python.version}
-    index = make_index([p.image for p in applied], _annotations(order, python, epoch, about))
+    about = Standing(image=str(python.input.digest), python=python.version)
+    annotations = {**_annotations(order, python, epoch), APPLICATION: about.text()}
+    index = make_index([p.image for p in applied], annotations)
     layers = [layer.layer.descriptor for p in applied for layer in _layers(p)]
     blobs = [*python.blobs(), *(Blob(layer, workshop.cache, None) for layer in layers)]
     delivery = Delivery.of_images(index, [p.image for p in applied], blobs)
     tagged = [(place, place.tag or "latest") for place in places]
     with workshop.timed("deliver"):
         sinks = [Destination(place.sink(workshop.registries), (tag,)) for place, tag in tagged]
-        tags = stale(delivery, sinks)
-        needed = [layer for layer in workshop.cache.kept() if _lacking(tags, layer)]
-        if not all(map(workshop.cache.intact, needed)):
+        if not bring_kept(workshop, delivery, sinks):
             return None
-        bring(delivery, tags, workshop.crew)
     return Built(python, index, applied, [place.named(tag) for place, tag in tagged])
-
-
-def _lacking(tags: Sequence[Stale], layer: Descriptor) -> bool:
-    """Tell whether a layer has to be brought somewhere; who has it is believed."""
-    sinks = {id(destination.sink): destination.sink for destination, _ in tags}
-    return not all(sink.has(layer) for sink in sinks.values())
 
 
 def to_build(workshop: Workshop, order: Order) -> list[Missing]:
@@ -263,21 +253,19 @@ def _made(
         allowed,
         _written(order, workshop),
     )
-    about: dict[str, object] = {
-        "image": str(manifest),
-        "python": interpreter.version,
-        "dependencies": str(dependencies.key),
-        "layers": 2,
-    }
-    if dependencies.compiler is not None:
-        about["bytecode"] = dependencies.compiler.version
-    settings = _settings(order, python, image, application, epoch, about)
+    unresolved = (*lacking, *application.unresolved)
+    standing = Standing(
+        python=interpreter.version,
+        dependencies=str(dependencies.key),
+        bytecode=dependencies.compiler.version if dependencies.compiler is not None else "",
+        said=_said(order, application),
+        without=tuple(sorted({lack.soname for lack in unresolved})),
+    )
     lower = NewLayer(environment.layer.layer, "layersmith app build: dependencies")
     upper = NewLayer(application.layer.layer, "layersmith app build: application")
-    made = derive(derive(image, lower, settings), upper, settings)
-    return Applied(
-        made, tuple(chosen), environment, application, (*lacking, *application.unresolved)
-    )
+    annotations = _annotations(order, python, epoch)
+    made = put_on(image, (lower, upper), standing, moment(epoch), annotations)
+    return Applied(made, tuple(chosen), environment, application, unresolved)
 
 
 def _written(order: Order, workshop: Workshop) -> list[Path]:
@@ -286,37 +274,23 @@ def _written(order: Order, workshop: Workshop) -> list[Path]:
     return [workshop.cache.root.parent, *(place.path for place in places if place.path)]
 
 
-def _settings(
-    order: Order,
-    python: PythonImage,
-    image: Image,
-    application: Application,
-    epoch: int,
-    about: Mapping[str, object],
-) -> Settings:
+def _said(order: Order, application: Application) -> Said:
     recipe, app = order.recipe, order.app
-    runtime = image.config.json.get("config") or {}
-    path = image.config.value.environment().get("PATH") or _PATH
-    ours = {"PATH": f"/{VENV}/bin:{path}", "VIRTUAL_ENV": f"/{VENV}"}
-    said = dict(sorted({**recipe.env, **app.env}.items()))
-    return Settings(
-        created=moment(epoch),
-        user=str(runtime.get("User") or ""),
-        env={**ours, **said},
+    return Said(
+        path=f"/{VENV}/bin",
+        env=dict(sorted({"VIRTUAL_ENV": f"/{VENV}", **recipe.env, **app.env}.items())),
         entrypoint=application.start,
         cmd=app.cmd,
         workdir=app.workdir if app.workdir is not None else f"/{APP}",
-        labels={**recipe.labels, **app.labels},
-        annotations=_annotations(order, python, epoch, about),
+        labels=dict(sorted({**recipe.labels, **app.labels}.items())),
         ports=app.exposed(),
-        stop_signal=app.stop_signal or None,
+        stop_signal=app.stop_signal,
+        annotations=tuple(sorted({**recipe.annotations, **app.annotations})),
     )
 
 
-def _annotations(
-    order: Order, python: PythonImage, epoch: int, about: Mapping[str, object]
-) -> dict[str, str]:
-    made = {**python.about, APPLICATION: encode(about).decode(), _CREATED: moment(epoch)}
+def _annotations(order: Order, python: PythonImage, epoch: int) -> dict[str, str]:
+    made = {**python.about, CREATED: moment(epoch)}
     return {**made, **order.recipe.annotations, **order.app.annotations}
 
 

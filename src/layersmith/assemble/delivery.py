@@ -19,13 +19,24 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from layersmith.assemble.crew import Crew
+    from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Readable, Sink
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Descriptor, Document
     from layersmith.oci.image import Image
     from layersmith.oci.reference import Reference
 
-__all__ = ["Blob", "Delivery", "Destination", "Holder", "Stale", "bring", "deliver", "stale"]
+__all__ = [
+    "Blob",
+    "Delivery",
+    "Destination",
+    "Holder",
+    "Stale",
+    "bring",
+    "bring_kept",
+    "deliver",
+    "stale",
+]
 
 _WRITERS: Final = 8
 _HEALINGS: Final = 3
@@ -154,6 +165,25 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
             with suppress(LayersmithError):
                 destination.sink.abandon()
         raise
+
+
+def bring_kept(workshop: Workshop, delivery: Delivery, places: Sequence[Destination]) -> bool:
+    """Bring everything to where it has to be; False if a layer of an earlier run is not whole.
+
+    Such a layer is verified only where a place lacks it. Raises as :func:`bring` does.
+    """
+    tags = stale(delivery, places)
+    needed = [layer for layer in workshop.cache.kept() if _lacking(tags, layer)]
+    if not all(map(workshop.cache.intact, needed)):
+        return False
+    bring(delivery, tags, workshop.crew)
+    return True
+
+
+def _lacking(tags: Sequence[Stale], layer: Descriptor) -> bool:
+    """Tell whether a layer has to be brought somewhere; who has it is believed."""
+    sinks = {id(destination.sink): destination.sink for destination, _ in tags}
+    return not all(sink.has(layer) for sink in sinks.values())
 
 
 class _Carrier:

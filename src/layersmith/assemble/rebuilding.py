@@ -19,8 +19,8 @@ from layersmith.assemble.pipeline import produce
 from layersmith.assemble.places import Place
 from layersmith.assemble.record import COMPRESSOR, Record
 from layersmith.errors import DocumentError, InvalidInput, intention
-from layersmith.oci.documents import CONFIG_TYPES, MANIFEST_TYPES, Index, Manifest
-from layersmith.oci.image import image_of, is_beside_images, load, load_at
+from layersmith.oci.documents import Index, Manifest
+from layersmith.oci.image import every_image, image_of, load
 from layersmith.recipe.target import Target
 from layersmith.stores.cache import Cache
 
@@ -80,7 +80,7 @@ def published(name: str, source: Source, identifier: str) -> Published:
         if isinstance(top.value, Manifest):
             found: tuple[Image, ...] = (image_of(source, top),)
         else:
-            found = tuple(_images(source, top.value))
+            found = tuple(every_image(source, top.value))
         if not found:
             raise DocumentError("there is no image in this index")
     return Published(name, source, top, found)
@@ -119,15 +119,6 @@ def rebuild(
         ours = inputs[0].source  # asks the cache first: our new layer is there
         differences = tuple(_differences(image, outcome, ours, compressors))
     return Rebuilt(image.name, image.top.descriptor.digest, top.digest, differences)
-
-
-def _images(source: Source, index: Index) -> Iterator[Image]:
-    for child in index.manifests:
-        if child.media_type in MANIFEST_TYPES and not is_beside_images(child):
-            manifest = load_at(source, child)
-            assert isinstance(manifest.value, Manifest)
-            if manifest.value.config.media_type in CONFIG_TYPES:
-                yield image_of(source, manifest, child.platform)
 
 
 def _recorded(workshop: Workshop, image: Published, record: Record) -> tuple[Recipe, Pinned]:

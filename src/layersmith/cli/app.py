@@ -23,6 +23,7 @@ from layersmith.cli import lock as lock_command
 from layersmith.cli import login as login_command
 from layersmith.cli import logout as logout_command
 from layersmith.cli import plan as plan_command
+from layersmith.cli import rebase as rebase_command
 from layersmith.cli import rebuild as rebuild_command
 from layersmith.cli import sbom as sbom_command
 from layersmith.cli import scan as scan_command
@@ -58,6 +59,7 @@ app.command("rebuild", cls=Command)(rebuild_command.rebuild)
 app.command("sbom", cls=Command)(sbom_command.sbom)
 app.command("scan", cls=Command)(scan_command.scan)
 app.add_typer(application_commands.application)
+app.command("rebase", cls=Command)(rebase_command.rebase)
 app.command("copy", cls=Command)(copy_command.copy)
 app.command("inspect", cls=Command)(inspect_command.inspect)
 app.command("tags", cls=Command)(tags_command.tags)

@@ -7,7 +7,7 @@ they are described there, and its annotations (image-spec config.md, manifest.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -44,6 +44,7 @@ __all__ = [
     "NewLayer",
     "Settings",
     "derive",
+    "every_image",
     "image_of",
     "is_beside_images",
     "load",
@@ -203,6 +204,16 @@ def image_of(source: Source, manifest: Document[Manifest], said: Platform | None
     return Image(_completed(config.value.platform, said), manifest, config)
 
 
+def every_image(source: Source, index: Index) -> Iterator[Image]:
+    """Yield the images that an index lists itself, in its order."""
+    for child in index.manifests:
+        if child.media_type in MANIFEST_TYPES and not is_beside_images(child):
+            manifest = load_at(source, child)
+            assert isinstance(manifest.value, Manifest)
+            if manifest.value.config.media_type in CONFIG_TYPES:
+                yield image_of(source, manifest, child.platform)
+
+
 def _completed(own: Platform, said: Platform | None) -> Platform:
     """Add what the index says and the config leaves open: many name no variant."""
     if said is None or (said.os, said.architecture) != (own.os, own.architecture):
@@ -214,17 +225,19 @@ def _completed(own: Platform, said: Platform | None) -> Platform:
 
 @dataclass(frozen=True, slots=True)
 class NewLayer:
-    """A layer that we made, and how its history entry reads."""
+    """A layer that we made, and how its history entry reads; or the entries that it has."""
 
     layer: Layer
     created_by: str
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a derived image's config says; a workdir of None leaves what the base has.
 
-    So does a stop signal; `ports` (``8000/tcp``) are added to the base's.
+    So does a stop signal; `ports` (``8000/tcp``) are added to the base's. `rest` are values of
+    other keys of the config's "config".
     """
 
     created: str
@@ -237,6 +250,7 @@ class Settings:
     annotations: Mapping[str, str]
     ports: Sequence[str] = ()
     stop_signal: str | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
 
 def derive(base: Image, added: NewLayer, settings: Settings) -> Image:
@@ -277,6 +291,7 @@ def _config(base: Image, added: NewLayer, settings: Settings) -> dict[str, Any]:
         runtime["ExposedPorts"] = dict(sorted(ports.items()))
     labels = {**(runtime.get("Labels") or {}), **settings.labels}
     _put(runtime, "Labels", dict(sorted(labels.items())))
+    runtime.update(settings.rest)
     rootfs = base.config.json["rootfs"]
     entry = {
         "created": settings.created,
@@ -286,7 +301,7 @@ def _config(base: Image, added: NewLayer, settings: Settings) -> dict[str, Any]:
     config["created"] = settings.created
     config["config"] = runtime
     config["rootfs"] = {**rootfs, "diff_ids": [*rootfs["diff_ids"], added.layer.diff_id]}
-    config["history"] = [*(config.get("history") or []), entry]
+    config["history"] = [*(config.get("history") or []), *(added.history or (entry,))]
     return config
 
 
