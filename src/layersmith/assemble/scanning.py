@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,6 @@ from layersmith.assemble.describing import inventory
 from layersmith.assemble.inputs import Input
 from layersmith.attest.names import shown
 from layersmith.errors import DocumentError, InvalidInput, NotFound, intention
-from layersmith.oci.image import OUR_KEYS
 from layersmith.scan import subjects
 from layersmith.scan.database import collect
 from layersmith.scan.ignoring import apply
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["exports", "of_image", "of_sbom", "report"]
 
+_OURS: Final = "layersmith"  # the comment of a layer's history entry
 _SCHEMES: Final = ("https://", "http://")
 
 
@@ -54,7 +55,7 @@ def of_image(
     found: list[Subject] = []
     for one in chosen:
         taken = inventory(workshop, Input(source, place, image.top), one)
-        found += _subjects(taken, _our_layer(one))
+        found += _subjects(taken, _our_layers(one))
     return subjects.subjects(found)
 
 
@@ -114,15 +115,17 @@ def _export(workshop: Workshop, network: RegistryOptions, place: str) -> Export:
         return export_of(file, redacted(place))
 
 
-def _subjects(taken: Inventory, ours: str) -> Iterator[Subject]:
+def _subjects(taken: Inventory, ours: frozenset[str]) -> Iterator[Subject]:
     for one in taken.components:
         layer = one.layers[0] if one.layers else ""
-        origin = ("ours" if layer == ours else "base") if ours and layer else ""
+        origin = ("ours" if layer in ours else "base") if ours and layer else ""
         place = subjects.Place(str(taken.platform), shown(one.place), layer, origin)
         yield subjects.subject(one.kind, one.name, one.version, one.purl, one.source, place)
 
 
-def _our_layer(image: Image) -> str:
-    """Return the layer that layersmith has added, which is the last, if it says so."""
-    is_ours = f"{OUR_KEYS}version" in image.manifest.value.annotations
-    return str(image.layers[-1].diff_id) if is_ours and image.layers else ""
+def _our_layers(image: Image) -> frozenset[str]:
+    """Return the layers that layersmith has put on top: as many as its history says."""
+    history = reversed(image.config.value.history or ())
+    made = takewhile(lambda entry: entry.comment == _OURS, history)
+    count = sum(not entry.empty_layer for entry in made)
+    return frozenset(str(layer.diff_id) for layer in image.layers[len(image.layers) - count :])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from layersmith.oci.content import Progress
     from layersmith.stores.registry_options import RegistryOptions
+    from layersmith.stores.retries import Clock
 
 __all__ = ["Answer", "Web"]
 
@@ -39,11 +40,16 @@ _PIECE: Final = 64 * 1024
 
 
 class Answer:
-    """A page or a file that is arriving: its URL in the end, its type, and its bytes."""
+    """A page or a file that is arriving: its URL in the end, its type, and its bytes.
+
+    With `is_same` there are none: it has not changed since it had the `etag` that was asked about.
+    """
 
     def __init__(self, response: requests.Response) -> None:
         self.url = str(response.url)
         self.kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.etag = response.headers.get("ETag", "")
+        self.is_same = response.status_code == 304
         self._response = response
 
     @property
@@ -83,12 +89,14 @@ class Web:
         trusted: frozenset[str] = frozenset(),
         cert: str = "",
         progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
         ca_file = options.ca_file or (Path(cert) if cert else None)
         self._options = options
         self._trusted = trusted | options.plain_http
         self._transport = Transport(options.limits, ca_file, options.unverified | trusted)
         self._progress = progress or NoProgress()
+        self._clock = clock
         self._moods: dict[Origin, Patience] = {}
         self._users: dict[Origin, str] = {}
         self._netrc = _read_netrc(os.environ)
@@ -114,8 +122,12 @@ class Web:
         self._users.setdefault(origin, _basic(unquote(name), unquote(password)))
         return urlunsplit(parts._replace(netloc=host))
 
-    def get(self, url: str, accept: str, take: Callable[[Answer], _T], what: str) -> _T:
+    def get(
+        self, url: str, accept: str, take: Callable[[Answer], _T], what: str, etag: str = ""
+    ) -> _T:
         """Return what `take` makes of the answer; it is called again if the answer breaks.
+
+        With `etag` the server is asked whether it has changed since (RFC 9110, 13.1.2).
 
         Raises :class:`NotFound`, :class:`Unauthorized` or :class:`RegistryError`.
         """
@@ -126,9 +138,9 @@ class Web:
         while True:
             mood.wait()
             try:
-                response = self._follow(url, accept, origin)
+                response = self._follow(url, accept, origin, etag)
                 try:
-                    taken = self._taken(response, take, what, mood)
+                    taken = self._taken(response, take, what, mood, etag)
                 finally:
                     response.close()
             except RegistryError as error:
@@ -139,7 +151,7 @@ class Web:
             return taken
 
     def _new_mood(self) -> Patience:
-        return Patience(self._options.limits, progress=self._progress)
+        return Patience(self._options.limits, self._clock, self._progress)
 
     def _taken(
         self,
@@ -147,10 +159,13 @@ class Web:
         take: Callable[[Answer], _T],
         what: str,
         mood: Patience,
+        etag: str,
     ) -> _T:
         status, where = response.status_code, Origin.of(str(response.url))
         if status == 200:
             plain_body(response, what)
+            return take(Answer(response))
+        if status == 304 and etag:
             return take(Answer(response))
         discard(response, self._options.limits.error_body)
         if status in (404, 410):
@@ -169,9 +184,10 @@ class Web:
             wait=wait,
         )
 
-    def _follow(self, url: str, accept: str, origin: Origin) -> requests.Response:
+    def _follow(self, url: str, accept: str, origin: Origin, etag: str) -> requests.Response:
+        condition = {"If-None-Match": etag} if etag else {}
         for _ in range(self._options.limits.redirects + 1):
-            headers = {"Accept": accept, **self._authorization(Origin.of(url))}
+            headers = {"Accept": accept, **condition, **self._authorization(Origin.of(url))}
             response = self._transport.send("GET", url, headers)
             if response.status_code not in _REDIRECTS:
                 return response

@@ -42,9 +42,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", DAY)
     layout = Layout(tmp_path / "image")
-    about = {"annotations": {"dev.layersmith.version": "1"}}
+    history = [{"created_by": "the base"}, {"created_by": "us", "comment": "layersmith"}]
     layout.tag("t", put_index(layout, [
-        for_platform(Made((BASE, OURS), platform, manifest=about).put(layout), platform)
+        for_platform(Made((BASE, OURS), platform, config={"history": history}).put(layout), platform)
         for platform in (AMD64, ARM64)
     ]))  # fmt: skip
     made = Site(tmp_path)

@@ -102,7 +102,7 @@ def test_what_will_stay_is_not(
     with pytest.raises(kind) as caught:
         fetched(server, tmp_path, url=f"{server.url}{PATH}?token=s3cret", most=most)
     assert "s3cret" not in caught.value.message
-    assert caught.value.message.startswith(f"fetching {server.url}{PATH}")
+    assert server.url in caught.value.message
     assert len(server.log) == 1
     kept = [path for path in (tmp_path / "v1").rglob("*") if path.is_file()]
     assert kept == []
