@@ -24,6 +24,7 @@
     ├─ ClosureError                       8   every missing library and version, together
     ├─ Untrusted                         11   no signature that is demanded holds
     ├─ LockMismatch                      10   recipe and lock, or compressor and lock, differ
+    ├─ SandboxUnavailable                12   this host has no way to shut an image's programs off
     ├─ Differs                            1   a check was asked for, and its answer is no
     │  └─ Vulnerable                          a scan's answer is
     └─ Interrupted                      130   ctrl-C, or a failure in another thread
@@ -65,6 +66,7 @@ __all__ = [
     "OutputError",
     "RecipeError",
     "RegistryError",
+    "SandboxUnavailable",
     "SizeMismatch",
     "StoreError",
     "Unauthorized",
@@ -318,6 +320,12 @@ class Untrusted(LayersmithError):
     def __init__(self, message: str, *, reasons: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__("; ".join((message, *reasons)) if reasons else message, hint=hint)
         self.reasons = reasons
+
+
+class SandboxUnavailable(LayersmithError):
+    """An image's programs cannot be shut off from this host, so they are not run."""
+
+    exit_code = 12
 
 
 class Differs(LayersmithError):

@@ -29,6 +29,7 @@ from layersmith.cli import sbom as sbom_command
 from layersmith.cli import scan as scan_command
 from layersmith.cli import sign as sign_commands
 from layersmith.cli import tags as tags_command
+from layersmith.cli import testing as test_command
 from layersmith.cli import verify as verify_command
 from layersmith.cli.helptext import Command, Commands
 from layersmith.errors import LayersmithError, typed
@@ -56,6 +57,7 @@ app.command("assemble", cls=Command)(assemble_command.assemble)
 app.command("plan", cls=Command)(plan_command.plan)
 app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
 app.command("rebuild", cls=Command)(rebuild_command.rebuild)
+app.command("test", cls=Command)(test_command.try_out)
 app.command("sbom", cls=Command)(sbom_command.sbom)
 app.command("scan", cls=Command)(scan_command.scan)
 app.add_typer(application_commands.application)

@@ -18,6 +18,7 @@ from layersmith.oci.documents import Platform
 from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.reference import valid_registry
 from layersmith.recipe.application import App
+from layersmith.recipe.trials import Http, Trial, check_trials
 from layersmith.rootfs.compressor import Compressor
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compression: str = ""
     base_image: str = ""
     app: App | None = None
+    test: tuple[Trial, ...] = ()
 
     def over(self, lower: Recipe) -> Recipe:
         """Return `lower` with what this recipe says laid over it."""
@@ -123,6 +125,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self.chosen_platforms()
         self.chosen_user()
         self.compressor()
+        check_trials(self.test)
         app = self.app or App()
         app.check()
         for name, value in (*self.env.items(), *app.env.items()):
@@ -182,7 +185,9 @@ def read_recipe(path: Path) -> Recipe:
 
 def _explained(message: str, text: str, path: Path) -> RecipeError:
     unknown = _UNKNOWN.search(message)
-    kind = App if "$.app" in message else Recipe
+    kind: type[msgspec.Struct] = App if "$.app" in message else Recipe
+    if "$.test[" in message:
+        kind = Http if "].http" in message else Trial
     known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
     if unknown is None:
         where = re.search(r"\$\.([\w-]+)", message)

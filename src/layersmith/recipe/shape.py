@@ -1,9 +1,9 @@
 """The shape of a recipe: what decides the bytes of an image, in one canonical form.
 
 Comments, order and defaults that are spelled out make no difference to it. Where an image
-goes, how registries are spoken to, and which platforms are made this time do not belong to
-it; base and builder are recorded beside it, by digest, and who vouched for them in the lock:
-an image that was verified has the bytes of one that was not.
+goes, how it is tested, how registries are spoken to, and which platforms are made this time do
+not belong to it; base and builder are recorded beside it, by digest, and who vouched for them in
+the lock: an image that was verified has the bytes of one that was not.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _BESIDE: Final = frozenset(
         "plain-http",
         "base-image",
         "app",
+        "test",
     }
 )
 # Whatever order these are written in, the same files are chosen.

@@ -79,6 +79,7 @@ def scratch(folder: Path, prefix: str) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
+        _loosen(handle)
         shutil.rmtree(name, ignore_errors=True)
         os.close(handle)
 
@@ -108,6 +109,7 @@ def clear(path: Path) -> bool:
             if not is_free or not has_name(handle, path):
                 return False
             if stat.S_ISDIR(status.st_mode):
+                _loosen(handle)
                 shutil.rmtree(path)
             else:
                 path.unlink()
@@ -115,6 +117,29 @@ def clear(path: Path) -> bool:
         finally:
             os.close(handle)
     return False
+
+
+def _loosen(handle: int) -> None:
+    """Let a directory be removed: its owner may enter all below it. Follows no link."""
+    with suppress(OSError, RecursionError), os.scandir(handle) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                _loosen_one(handle, entry.name)
+
+
+def _loosen_one(handle: int, name: str) -> None:
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    # What may not be read can be opened so, and then be changed by its number.
+    place = os.open(name, os.O_PATH | flags, dir_fd=handle)
+    try:
+        os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101
+        child = os.open(".", os.O_RDONLY | flags, dir_fd=place)
+    finally:
+        os.close(place)
+    try:
+        _loosen(child)
+    finally:
+        os.close(child)
 
 
 def _made(folder: Path, make: Callable[[], tuple[int, str]]) -> tuple[int, str]:

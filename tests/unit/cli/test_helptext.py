@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 
 from layersmith.cli.app import app
 
-COMMANDS = ["assemble", "plan", "sbom", "copy", "inspect", "tags", "digest", "login", "logout"]
+COMMANDS = [
+    "assemble",
+    "plan",
+    "sbom",
+    "test",
+    "copy",
+    "inspect",
+    "tags",
+    "digest",
+    "login",
+    "logout",
+]
 
 
 def help_of(*words: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -117,3 +119,33 @@ def test_a_directory_that_always_vanishes_is_an_error(
 
 def _vanished(**_about: object) -> tuple[int, str]:
     raise FileNotFoundError
+
+
+def test_a_directory_that_nobody_may_enter_is_removed_by_its_owner(tmp_path: Path) -> None:
+    """Root may enter everything, so an ordinary user does it."""
+    victim = tmp_path / "victim"
+    (victim / "in").mkdir(parents=True)
+    victim.chmod(0o555)
+    folder = Path(tempfile.mkdtemp(prefix="layersmith-locks-"))  # pytest's own is closed to others
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:
+                os.chown(folder, 65534, 65534)
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+            with scratch(folder, "a-") as inside:
+                (inside / "shut" / "deep").mkdir(parents=True)
+                (inside / "shut" / "deep" / "f").touch()
+                (inside / "link").symlink_to(victim)
+                (inside / "shut" / "deep").chmod(0)
+                (inside / "shut").chmod(0)
+            os._exit(len(names(folder)))
+        finally:
+            os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    shutil.rmtree(folder)
+    assert status == 0
+    assert victim.stat().st_mode & 0o777 == 0o555
+    assert names(victim) == ["in"]
