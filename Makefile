@@ -34,6 +34,9 @@ faults: setup fixtures ## every fault at every request, every kill, every disk e
 fuzz: setup ## the parsers under atheris (make fuzz SECONDS=600 ARGS="tar elf")
 	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
+examples: setup fixtures ## build the applications of examples/, move and run them (NAMES="flask" FULL=1)
+	@$(PY) -m tests.examples $(if $(FULL),--full) $(ARGS) $(NAMES)
+
 reproducible: setup fixtures ## two hundred builds in ever other circumstances, arm64 too: hours
 	@$(PY) -m tests.reliability --full R17
 
@@ -54,6 +57,12 @@ requirements: ## pin requirements/*.txt again from the .in files
 	        --upgrade -o $$name.txt $$name.in $$(test $$name = runtime || echo -c runtime.txt) || exit 1; \
 	done
 
+locks: ## pin the dependencies of the examples again
+	@test -x $(UV) || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv; }
+	@for each in examples/*/requirements.in; do (cd $$(dirname $$each) && ../../$(UV) pip compile -q \
+	    --universal --python-version 3.13 --only-binary :all: --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --upgrade -o requirements.txt requirements.in) || exit 1; done
+
 clean: ## remove what was made (downloads in .cache and .tools stay: make distclean)
 	rm -rf build dist .venv .venv-fuzz .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache
@@ -62,4 +71,4 @@ clean: ## remove what was made (downloads in .cache and .tools stay: make distcl
 distclean: clean ## remove the downloads as well
 	rm -rf .cache .tools
 
-.PHONY: help setup demo fixtures test soak reliability faults fuzz reproducible lint bench requirements clean distclean
+.PHONY: help setup demo fixtures test soak reliability faults fuzz examples locks reproducible lint bench requirements clean distclean

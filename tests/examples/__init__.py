@@ -1,0 +1,1 @@
+"""The applications of examples/: built for both platforms, pushed, pulled and run."""
