@@ -12,6 +12,7 @@ from layersmith.cli.documents import write_attached
 from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
 from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
 from layersmith.cli.sign import signer
+from layersmith.cli.words import not_empty
 from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ Sign = Annotated[
     str,
     typer.Option(
         "--sign",
+        callback=not_empty,
         help="Sign the index and every platform with this private key (FILE or env://NAME), "
         "and attest SBOMs and provenance if there are any, before the tags are written.",
         metavar="KEY",
@@ -72,6 +74,7 @@ SignAs = Annotated[
     str,
     typer.Option(
         "--sign-as",
+        callback=not_empty,
         help="Sign as this repository's; a layout has none of its own.",
         metavar="NAME",
     ),

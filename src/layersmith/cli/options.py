@@ -32,7 +32,7 @@ from layersmith.cli.network import (
     mirror_pairs,
     network_of,
 )
-from layersmith.cli.words import command, pairs
+from layersmith.cli.words import command, not_empty, pairs
 from layersmith.errors import Interrupted, RecipeError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ VerifyBase = Annotated[
     str,
     typer.Option(
         "--verify-base",
+        callback=not_empty,
         help="Read the base only if it is vouched for: a public key (FILE or env://NAME), a "
         "policy (TOML) or a digest.",
         rich_help_panel=_INPUTS,
@@ -106,6 +107,7 @@ VerifyBuilder = Annotated[
     str,
     typer.Option(
         "--verify-builder",
+        callback=not_empty,
         help="The same for the builder.",
         rich_help_panel=_INPUTS,
         metavar="KEY|POLICY|DIGEST",

@@ -8,6 +8,7 @@ import typer
 
 from layersmith.cli.options import Json, Ref, takes_network
 from layersmith.cli.passwords import public_key
+from layersmith.cli.words import not_empty
 from layersmith.errors import InvalidInput, one_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ PolicyFile = Annotated[
     str,
     typer.Option(
         "--policy",
+        callback=not_empty,
         help="A policy (TOML): whom to believe about which repository, see the README.",
         metavar="FILE",
     ),
@@ -38,17 +40,24 @@ PolicyFile = Annotated[
 Identity = Annotated[
     str,
     typer.Option(
-        help="Accept what this identity has signed without a key of its own.", metavar="NAME"
+        help="Accept what this identity has signed without a key of its own.",
+        callback=not_empty,
+        metavar="NAME",
     ),
 ]
 Issuer = Annotated[
     str,
-    typer.Option(help="Who knows the identity, like https://accounts.google.com.", metavar="URL"),
+    typer.Option(
+        help="Who knows the identity, like https://accounts.google.com.",
+        callback=not_empty,
+        metavar="URL",
+    ),
 ]
 TrustRoot = Annotated[
     str,
     typer.Option(
         "--trust-root",
+        callback=not_empty,
         help="The authorities and logs to believe: sigstore's trusted_root.json. Nothing is "
         "asked of the network.",
         metavar="FILE",
@@ -56,7 +65,11 @@ TrustRoot = Annotated[
 ]
 Attestation = Annotated[
     str,
-    typer.Option(help="Ask for an attestation of this type, not for a signature.", metavar="TYPE"),
+    typer.Option(
+        help="Ask for an attestation of this type, not for a signature.",
+        callback=not_empty,
+        metavar="TYPE",
+    ),
 ]
 Names = Annotated[
     list[str] | None,
@@ -124,7 +137,7 @@ def verify(
     place = Place.parse(ref)
     keyless = (identity, issuer, trust_root)
     if policy:
-        if key or any(keyless) or repository or attestation or any_repository:
+        if key or any(keyless) or repository or attestation or any_repository or low_s:
             raise InvalidInput("--policy says it all", hint="leave the other options out")
         _by_policy(network, place, policy, as_document=json)
         return

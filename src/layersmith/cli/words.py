@@ -1,4 +1,4 @@
-"""What is typed as pairs and as commands."""
+"""What is typed as pairs, as commands, and as what must not be empty."""
 
 from __future__ import annotations
 
@@ -6,12 +6,28 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from layersmith.errors import RecipeError, typed
+import typer  # noqa: TC002 - typer reads the annotations
+
+from layersmith.errors import InvalidInput, RecipeError, typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["command", "pairs"]
+__all__ = ["command", "not_empty", "pairs"]
+
+
+def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """Refuse an option that is given without a value, ``--verify-base "$UNSET"``.
+
+    It would demand, or do, nothing at all, and nobody would notice. Raises
+    :class:`InvalidInput`.
+    """
+    source = context.get_parameter_source(option.name or "")
+    if source is not None and source.name == "COMMANDLINE" and not value:
+        raise InvalidInput(
+            f"{option.opts[0]} is empty", hint="is a variable not set? leave out what is not meant"
+        )
+    return value
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:

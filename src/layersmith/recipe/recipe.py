@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -33,6 +33,8 @@ _MAX_FILE: Final = 1 << 20
 _USER = re.compile(r"([a-z_][a-z0-9_-]{0,31}):([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
 _ENV_NAME = re.compile(r"[^=\0]+")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+# A demand that a file makes empty would be none at all.
+_Demand = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class User(msgspec.Struct, frozen=True):
@@ -62,8 +64,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     target: str = ""
     base: str = ""
     builder: str = ""
-    verify_base: str = ""
-    verify_builder: str = ""
+    verify_base: _Demand = ""
+    verify_builder: _Demand = ""
     platforms: tuple[str, ...] = ()
     output: str = ""
     push: tuple[str, ...] = ()

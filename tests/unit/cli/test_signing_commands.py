@@ -275,3 +275,18 @@ def test_a_layout_is_signed_as_it_is_told(site: Site) -> None:
     run("verify", "oci:dist/3.13-debian13", *PUB, *AS)
     with pytest.raises(InvalidInput, match="is an archive"):
         site.run("assemble", *FILE, "--output", "oci-archive:a.tar", "--sign", "k.key")
+
+
+@pytest.mark.parametrize(
+    "option", ["--attestation", "--policy", "--identity", "--issuer", "--trust-root"]
+)
+def test_what_is_asked_for_must_not_be_empty(option: str) -> None:
+    run("sign", "oci:x:t", *KEY, *AS)
+    with pytest.raises(InvalidInput, match=f"{option} is empty"):
+        run("verify", "oci:x:t", *PUB, *AS, option, "")
+
+
+def test_a_policy_says_whether_the_higher_s_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text('[[accept]]\nrepository = "**"\nkeys = ["k.pub"]\n')
+    with pytest.raises(InvalidInput, match="--policy says it all"):
+        run("verify", "oci:x:t", "--policy", "policy.toml", "--low-s")

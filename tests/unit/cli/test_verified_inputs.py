@@ -262,3 +262,12 @@ def test_what_cannot_be_read_is_said_before_anything_is_asked(bench: Bench) -> N
     with pytest.raises(InvalidInput, match="of which repository"):
         bench.site.run("plan", *FILE, "--base", "oci:base:t", "--verify-base", "k.pub")
     assert len(bench.registry.log) == asked
+
+
+def test_a_demand_that_is_empty_is_none_that_is_met(bench: Bench) -> None:
+    for option in ("--verify-base", "--verify-builder", "--sign", "--sign-as"):
+        with pytest.raises(InvalidInput, match=f"{option} is empty"):
+            bench.site.run("assemble", *FILE, option, "")
+    bench.recipe('verify-base = ""\n')
+    with pytest.raises(RecipeError, match=r"length >= 1.*verify-base"):
+        bench.site.run("plan", *FILE)
