@@ -46,10 +46,13 @@ def cpe_python(version: str) -> str:
 
 
 def identifier(kind: str, *parts: str) -> str:
-    """Return a name of letters, digits, dots and hyphens, different for different `parts`."""
+    """Return a name of letters, digits, dots and hyphens, different for different `parts`.
+
+    128 bits: names of files are a stranger's to choose, and two of them must not meet.
+    """
     told = "\0".join((kind, *parts)).encode("utf-8", "surrogateescape")
     readable = _UNSAFE.sub("-", parts[0])[:40].strip("-.")
-    return "-".join(filter(None, (kind, readable, hashlib.sha256(told).hexdigest()[:16])))
+    return "-".join(filter(None, (kind, readable, hashlib.sha256(told).hexdigest()[:32])))
 
 
 def urn(*parts: str) -> str:

@@ -32,7 +32,7 @@ _NONE: Final = "NOASSERTION"
 _DOCUMENT: Final = "SPDXRef-DOCUMENT"
 _IMAGE: Final = "SPDXRef-Image"
 _SYSTEM: Final = "SPDXRef-OperatingSystem"
-_PERSON = re.compile(r"(.+?) *<([^<>]+)>")
+_PERSON = re.compile(r"([^<>]*[^<> ]) *<([^<>]+)>")
 
 
 class _Checksum(msgspec.Struct, frozen=True, rename="camel"):

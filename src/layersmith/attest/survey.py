@@ -31,7 +31,10 @@ __all__ = ["survey"]
 
 _TITLE: Final = "org.opencontainers.image.title"
 _STATUS: Final = "var/lib/dpkg/status"
-_RELEASE = re.compile(r"""^(ID|VERSION_ID|PRETTY_NAME)=["']?([^"'\n]*)["']?\s*$""", re.MULTILINE)
+_RELEASE = re.compile(r"^(ID|VERSION_ID|PRETTY_NAME)=(.*)$", re.MULTILINE)
+# What os-release(5) lets ID and VERSION_ID be made of; both become parts of package URLs.
+_WORD = re.compile(r"[a-z0-9._-]{1,64}", re.ASCII)
+_MAX_RELEASE: Final = 64 << 10
 _MINOR = re.compile(r"3\.\d{1,2}(?!\d)", re.ASCII)
 _MAINTAINER = re.compile(rb"^Maintainer:[ \t]*([^\n]+)$", re.MULTILINE | re.IGNORECASE)
 # An SPDX expression of listed licences: others would have to be written out (SPDX 2.3, annex D).
@@ -200,9 +203,13 @@ def _cpython(root: Root, claims: _Claims) -> Iterator[Component]:
 
 def _system(root: Root) -> System | None:
     """Return what os-release(5) says; None where there is none."""
-    raw = root.read("etc/os-release") or root.read("usr/lib/os-release")
-    if raw is None:
+    found = (root.tree.lookup(path) for path in ("etc/os-release", "usr/lib/os-release"))
+    file = next((one for one in found if isinstance(one, File) and one.size), None)
+    if file is None or file.size > _MAX_RELEASE:
         return None
-    said: dict[str, str] = dict(_RELEASE.findall(raw.decode("utf-8", "replace")))
-    name = said.get("ID", "linux")
-    return System(name, said.get("VERSION_ID", ""), said.get("PRETTY_NAME", name))
+    text = root.contents.read(file).decode("utf-8", "replace")
+    said = {key: value.strip().strip("\"'") for key, value in _RELEASE.findall(text)}
+    name, version = (said.get(key, "") for key in ("ID", "VERSION_ID"))
+    name = name if _WORD.fullmatch(name) else "linux"
+    version = version if _WORD.fullmatch(version) else ""
+    return System(name, version, said.get("PRETTY_NAME") or name)

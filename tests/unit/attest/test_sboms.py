@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.build.sboms import faults, taken
+from tests.build.sboms import debian, faults, taken
 from tests.build.tar import archive, file
 
 from layersmith.attest.cyclonedx import cyclonedx
@@ -150,6 +150,17 @@ def test_spdx_tells_scanners_what_they_ask() -> None:
         "Organization: Debian GCC Maintainers (debian-gcc@lists.debian.example)"
     )
     assert packages["Flask.X"]["licenseDeclared"] == "BSD-3-Clause"
+
+
+def test_a_supplier_is_whatever_its_record_says() -> None:
+    for said, told in (
+        ("A B <a@b>", "A B (a@b)"),
+        ("A <b> <c>", "A <b> <c>"),
+        (f"a{' ' * 50_000}b", f"a{' ' * 50_000}b"),  # in no time
+    ):
+        layer = archive(*debian("xy", {}, f"Maintainer: {said}"))
+        (package,) = (p for p in json.loads(spdx(taken([layer])))["packages"] if p["name"] == "xy")
+        assert package["supplier"] == f"Organization: {told}"
 
 
 def below(components: list[Any]) -> Iterator[Any]:

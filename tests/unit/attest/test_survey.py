@@ -95,6 +95,28 @@ def test_a_system_with_dpkg_is_described_too() -> None:
     assert {one.path for one in tool.files} == {"usr/bin/tool", "etc/tool.conf"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ID=debian\nVERSION_ID=13\nPRETTY_NAME='A \"b\"'", ("debian", "13", 'A "b')),
+        ("ID=\nVERSION_ID=''\nPRETTY_NAME=\n", ("linux", "", "linux")),
+        ("ID=a/../b\nVERSION_ID=1?x=y&z\n", ("linux", "", "linux")),
+        (f"ID={'a' * 65}", ("linux", "", "linux")),
+        (f"ID={' ' * 50_000}'x", ("x", "", "x")),  # in no time
+    ],
+)
+def test_a_system_has_a_name_that_fits_into_a_url(
+    text: str, expected: tuple[str, str, str]
+) -> None:
+    system = taken([archive(file("etc/os-release", text.encode()))]).system
+    assert system is not None
+    assert (system.name, system.version, system.title) == expected
+
+
+def test_what_is_too_long_to_say_which_system_it_is_says_nothing() -> None:
+    assert taken([archive(file("etc/os-release", b"ID=a\n" * 20_000))]).system is None
+
+
 def test_two_pythons_are_told_apart() -> None:
     layer = archive(
         *(file(f"usr/local/lib/python3.{minor}/os.py", b"os%d" % minor) for minor in (9, 13)),
