@@ -49,8 +49,8 @@ def generate(
 ) -> None:
     """Make a key pair. Nothing is ever written over.
 
-    The password comes from LAYERSMITH_KEY_PASSWORD, COSIGN_PASSWORD, stdin or a prompt; an
-    empty one leaves a pkcs8 key readable to whoever has the file.
+    The password comes from LAYERSMITH_KEY_PASSWORD, COSIGN_PASSWORD, stdin or a prompt; with
+    an empty one the key is whoever's has the file, in either format.
 
     Examples:
 
@@ -71,7 +71,7 @@ def generate(
     paths = write_pair(output, made.written(form, password), made.public.pem)
     names = " and ".join(one_line(str(path)) for path in paths)
     typer.echo(f"{names}: {kind}, {made.public.fingerprint}")
-    if not password and form == _FORMATS[0]:
+    if not password:
         typer.echo("layersmith: the private key has no password", err=True)
 
 

@@ -84,3 +84,15 @@ def test_no_key_is_said_in_one_line(here: Path) -> None:
     for where, why in (("none", "cannot be read"), ("big", "larger than 64 KiB")):
         with pytest.raises(InvalidKey, match=why):
             run("key", "public", where)
+
+
+@pytest.mark.parametrize("form", ["pkcs8", "cosign"])
+def test_a_key_without_a_password_is_said_to_be_one(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setenv("LAYERSMITH_KEY_PASSWORD", "")
+    done = CliRunner().invoke(app, ("key", "generate", "--format", form))
+    assert "the private key has no password" in done.stderr
+    monkeypatch.setenv("LAYERSMITH_KEY_PASSWORD", "secret")
+    done = CliRunner().invoke(app, ("key", "generate", "--format", form, "-o", "k"))
+    assert (done.exit_code, done.stderr) == (0, "")
