@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-__all__ = ["Appearing", "OpenFile", "Section", "appearing", "disk_errors", "local_path"]
+__all__ = [
+    "Appearing",
+    "OpenFile",
+    "Section",
+    "appearing",
+    "at_once",
+    "disk_errors",
+    "local_path",
+]
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or point elsewhere",
@@ -37,6 +46,15 @@ def disk_errors(what: str) -> Iterator[None]:
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
         raise OutputError(f"{what}: {error.strerror or error}", hint=hint) from None
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file for :func:`open`; one that others must feed (a named pipe) is none."""
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISFIFO(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.ESPIPE, "a named pipe, not a file", path)
+    return handle
 
 
 class OpenFile:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from layersmith.errors import NotFound, OutputError
 from layersmith.oci.content import CHUNK, Opener, Readable, VerifiedReader
 from layersmith.oci.strictjson import MAX_DOCUMENT
-from layersmith.stores.files import OpenFile, appearing, disk_errors
+from layersmith.stores.files import OpenFile, appearing, at_once, disk_errors
 from layersmith.stores.locks import sweep
 from layersmith.stores.refnames import LAYOUT_VERSION, REF_NAME, RefNames
 from layersmith.stores.tarball import identity
@@ -60,7 +60,7 @@ class Layout:
         """Open a blob, verified while it is read."""
         path = self._blob(descriptor.digest)
         try:
-            file = path.open("rb", buffering=0)
+            file = open(path, "rb", buffering=0, opener=at_once)  # noqa: SIM115
         except FileNotFoundError:
             raise NotFound(f"{self.name} has no blob {descriptor.digest}") from None
         except OSError as error:
@@ -75,7 +75,8 @@ class Layout:
             if self._blob(descriptor.digest).stat().st_size != descriptor.size:
                 return False
             hasher = descriptor.digest.hasher()
-            with self._blob(descriptor.digest).open("rb", buffering=0) as file:
+            path = self._blob(descriptor.digest)
+            with open(path, "rb", buffering=0, opener=at_once) as file:
                 while data := file.read(CHUNK):
                     hasher.update(data)
         except OSError:
@@ -146,7 +147,7 @@ class Layout:
 
     def _read(self) -> RefNames:
         try:
-            with self._index.open("rb") as file:
+            with open(self._index, "rb", opener=at_once) as file:
                 raw = file.read(MAX_DOCUMENT + 1)
         except FileNotFoundError:
             raise NotFound(

@@ -188,6 +188,19 @@ def test_a_blob_that_is_a_directory_is_an_output_error(path: Path) -> None:
     assert not layout.has(wanted)
 
 
+def test_nobody_waits_at_a_named_pipe(path: Path) -> None:
+    write_index(path, {"schemaVersion": 2, "manifests": [entry("t")]})
+    (path / "blobs" / "sha256").mkdir(parents=True)
+    os.mkfifo(path / "blobs" / "sha256" / MANIFEST.digest.encoded)
+    assert not Layout(path).has(MANIFEST)
+    with pytest.raises(OutputError, match="named pipe"), Layout(path).open(MANIFEST):
+        pass
+    (path / "index.json").unlink()
+    os.mkfifo(path / "index.json")
+    with pytest.raises(OutputError, match="named pipe"):
+        Layout(path).resolve("t")
+
+
 def test_a_damaged_blob_is_not_had_and_is_mended(path: Path) -> None:
     layout = Layout(path)
     wanted = put(layout, b"blob")
