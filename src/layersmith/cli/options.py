@@ -282,6 +282,9 @@ def _command_of(
             first = ask(**{name: given[name] for name in shared})
             run(*first, **{name: given[name] for name in own})
         except KeyboardInterrupt:
+            # Who asks twice (timeout(1) does, of the process and of its group) is told once.
+            for again in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(again, signal.SIG_IGN)
             raise Interrupted("interrupted; no tag was written") from None
 
     mine = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
