@@ -371,5 +371,5 @@ def test_a_host_without_a_sandbox_runs_nothing(assembled: Assembled, shelter: Pa
     assert "this host cannot make a sandbox: bwrap: " in done.err
     assert "install bubblewrap" in done.err
     assert "unsafe" not in done.out
-    assert not list(cache.rglob("*.tar"))  # no layer was even fetched
+    assert not list(cache.rglob("tar"))  # no layer was even fetched
     assert [path.name for path in shelter.iterdir()] == ["cache"]

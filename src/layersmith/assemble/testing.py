@@ -120,7 +120,9 @@ def test(workshop: Workshop, order: Order) -> Report:
 
 def _chosen(image: Published, order: Order) -> list[Image]:
     """Return the images of the platforms that were named, or all; raises for what is not there."""
-    there = {one.platform.key: one for one in image.images}
+    there: dict[tuple[str, str, str], Image] = {}
+    for one in image.images:
+        there.setdefault(one.platform.key, one)  # the first is what runtimes take
     for platform in order.platforms:
         if platform.key not in there:
             names = ", ".join(sorted(str(one.platform) for one in there.values()))
@@ -211,19 +213,12 @@ class _Bench:
             for place in trial.writable
         }
         ready = furnished(root, sorted(writable), network=network)
-        folder = Path(mkdtemp(prefix="cell-", dir=self._folder))
-        owner = owner_of_files()
-        with disk_errors(f"unpacking into {folder}"):
-            (folder / "rootfs").mkdir()
-            if owner is not None:
-                os.chown(folder, *owner)
-            try:
-                _check_space(folder, size_of(ready.tree))
-                unpack(ready, folder / "rootfs", ids, owner)
-            except CacheDamagedError:
-                for layer in self._image.layers:
-                    self._workshop.layers.mend(self._input.source, layer, keep_blob=False)
-                return self._cell(root, trials, user, network)
+        try:
+            folder = self._unpacked(ready, ids)
+        except CacheDamagedError:
+            for layer in self._image.layers:
+                self._workshop.layers.mend(self._input.source, layer, keep_blob=False)
+            folder = self._unpacked(ready, ids)
         return Cell(
             root=ready,
             folder=folder,
@@ -234,6 +229,17 @@ class _Bench:
             runner=self._runner,
             known=self._known(root),
         )
+
+    def _unpacked(self, root: Root, ids: Ids) -> Path:
+        owner = owner_of_files()
+        with disk_errors(f"unpacking into {self._folder}"):
+            folder = Path(mkdtemp(prefix="cell-", dir=self._folder))
+            (folder / "rootfs").mkdir()
+            if owner is not None:
+                os.chown(folder, *owner)
+            _check_space(folder, size_of(root.tree))
+            unpack(root, folder / "rootfs", ids, owner)
+        return folder
 
     def _known(self, root: Root) -> frozenset[str]:
         if not self._way.is_slow:

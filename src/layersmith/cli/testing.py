@@ -130,6 +130,8 @@ def try_out(
     trials = _trials(
         command, file, network=network_too, user=user, writable=writable, alone=default
     )
+    if not 0 <= timeout < float("inf"):
+        raise InvalidInput(f"--timeout {timeout:g}: it is in seconds")
     order = Order(
         place=Place.parse(ref),
         trials=trials,
@@ -150,8 +152,10 @@ def try_out(
         typer.echo(render_test.report_json(report))
     else:
         typer.echo(render_test.table(report, verbose=bool(command)))
+    total = report.failed + report.passed
+    if not total:
+        raise InvalidInput(f"{report.name}: no test is for a platform that was run")
     if report.failed:
-        total = report.failed + report.passed
         raise Differs(f"{report.name}: {report.failed} of {total} tests failed")
 
 

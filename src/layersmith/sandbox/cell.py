@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -109,9 +110,26 @@ class Cell:
             writable=writable,
             binds={EMULATOR: program} if program is not None else {},
         )
+        _check_texts(task)
         folder = Path(mkdtemp(prefix="task-", dir=self.folder))
-        ended = run(self.runner.launch(task, folder), stdin=stdin, timeout=timeout)
+        try:
+            ended = run(self.runner.launch(task, folder), stdin=stdin, timeout=timeout)
+        except OSError as error:  # more words than a command line has room for
+            raise TaskError(f"it could not be started: {error.strerror}") from None
         fault = self.runner.fault(ended.status, ended.stderr, folder)
         if fault and not ended.timed_out:
             raise TaskError(f"it could not be started: {one_line(fault, 400)}")
         return ended
+
+
+def _check_texts(task: Task) -> None:
+    """Refuse what no system call can be told: an image's config may hold any text."""
+    for text in (*task.argv, *task.env, *task.env.values(), task.workdir):
+        try:
+            is_sound = b"\0" not in os.fsencode(text)
+        except UnicodeEncodeError:
+            is_sound = False
+        if not is_sound:
+            raise TaskError(f"{one_line(text, 100)!r} is no text for a command or a variable")
+    if odd := [name for name in task.env if not name or "=" in name]:
+        raise TaskError(f"{one_line(odd[0], 100)!r} is no name of a variable")

@@ -57,6 +57,9 @@ def results_of(cell: Cell, trial: Trial, name: str, timeout: float) -> Iterator[
             yield _ran(cell, trial, name, seconds)
     except LayersmithError as error:
         yield Result(name, passed=False, message=one_line(error.message))
+    except (ValueError, TypeError):
+        # Of the right form, but not what our program answers: something else did.
+        yield Result(name, passed=False, message="the image's Python answered nonsense")
 
 
 def _words(cell: Cell, trial: Trial) -> tuple[str, ...]:

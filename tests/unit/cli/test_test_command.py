@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
+from tests.unit.sandbox.cells import Canned
 from typer.testing import CliRunner
 
 from layersmith.assemble import testing
@@ -72,6 +73,8 @@ def test_without_a_sandbox_nothing_is_fetched_or_run(
         (("--user", "me", "--", "true"), RecipeError, "is no user"),
         (("--writable", "x", "--", "true"), RecipeError, "is not absolute"),
         (("--file", "none.toml"), RecipeError, "cannot be read"),
+        (("--timeout", "-1"), InvalidInput, "it is in seconds"),
+        (("--timeout", "nan"), InvalidInput, "it is in seconds"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -91,6 +94,28 @@ def test_nothing_is_left_behind(
     monkeypatch.setattr(host, "_check_reachable", lambda _: None)
     refused(image)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_no_test_at_all_is_no_success(image: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testing, "find_runner", lambda *_: Canned())
+    (image.folder / "other.toml").write_text('[[test]]\nplatforms = ["linux/s390x"]\n')
+    error = refused(image, "--file", "other.toml")
+    assert isinstance(error, InvalidInput)
+    assert "no test is for a platform that was run" in error.message
+
+
+def test_a_damaged_cache_is_mended(image: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testing, "find_runner", lambda *_: Canned("exit 0"))
+    (image.folder / "t.toml").write_text('[[test]]\ncommand = ["/hello"]\n')
+    words = ("--platform", "linux/amd64", "--file", "t.toml")
+    refused(image, *words)  # it is not executable; but now the cache has it
+    (tar,) = (image.folder / "cache").rglob("tar")
+    damaged = bytearray(tar.read_bytes())
+    damaged[damaged.index(b"hello\n")] ^= 1
+    tar.write_bytes(damaged)
+    assert "1 of 1 tests failed" in refused(image, *words).message
+    (tar,) = (image.folder / "cache").rglob("tar")
+    assert b"hello\n" in tar.read_bytes()
 
 
 def test_a_full_disk_is_said_before_it_is_full(

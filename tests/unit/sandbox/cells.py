@@ -34,7 +34,7 @@ class Canned:
 
     def launch(self, task: Task, folder: Path) -> Launch:
         self.tasks.append(task)
-        return Launch(argv=("/bin/sh", "-c", self.script))
+        return Launch(argv=("/bin/sh", "-c", self.script, *task.argv))
 
     def fault(self, status: int, stderr: bytes, folder: Path) -> str:
         return self.faults

@@ -110,6 +110,10 @@ def test_a_foreign_program_is_started_by_an_emulator_of_the_host(tmp_path: Path)
         ({}, Trial(command=("ls",)), "not in the image"),
         ({"Entrypoint": [], "Cmd": []}, Trial(), "starts nothing"),
         ({"WorkingDir": "/none"}, Trial(), "working directory /none is not there"),
+        ({"Cmd": ["a\0b"]}, Trial(), "is no text for a command"),
+        ({"Env": ["A=\ud800"]}, Trial(), "is no text for a command"),
+        ({"Env": ["=A"]}, Trial(), "'' is no name of a variable"),
+        ({"Cmd": ["x" * 3_000_000]}, Trial(), "could not be started: Argument list too long"),
     ],
 )
 def test_what_cannot_be_started_fails(
@@ -155,6 +159,7 @@ def test_a_server_is_asked_by_the_images_python(tmp_path: Path) -> None:
         ("echo '{}'", "gave no answer"),
         ("echo '[]'", "gave no answer"),
         ("echo nonsense", "gave no answer"),
+        (answer().replace("aGVsbG8=", "aGV"), "answered nonsense"),
     ],
 )
 def test_a_server_that_answers_otherwise_fails(script: str, why: str, tmp_path: Path) -> None:
@@ -210,11 +215,13 @@ def test_each_of_them_can_fail(more: dict[str, Any], name: str, why: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "more", [{"user": 5}, {"user": None}, {"failed": []}, {"certificates": None}]
+    "more",
+    [{"user": [5, 6, 7]}, {"user": 5}, {"user": None}, {"failed": []}, {"certificates": None}],
 )
 def test_an_answer_of_another_form_is_none(more: dict[str, Any], tmp_path: Path) -> None:
-    (result,) = tried(cell(tmp_path, Canned(told(**more))), DEFAULT)
-    assert "gave no answer" in result.message
+    *_, result = tried(cell(tmp_path, Canned(told(**more))), DEFAULT)
+    assert not result.passed
+    assert "no answer" in result.message or "answered nonsense" in result.message
 
 
 def test_an_image_without_a_python_fails(tmp_path: Path) -> None:
