@@ -105,8 +105,10 @@ def _judged(one: Range, installed: _Key, order: Order) -> str:
     # A range that only ends begins with the first version.
     begin = "" if turns[0][1] == _INTRODUCED else _FIRST
     for at, kind, text in turns:
-        if at > installed or (at == installed and kind == _LAST):
+        if at > installed:
             break
+        if at == installed and kind == _LAST:  # affected still, whatever else happens there
+            continue
         begin = text if kind == _INTRODUCED else ""
     if not begin:
         return ""

@@ -66,6 +66,12 @@ def test_last_affected_is_affected() -> None:
     assert affects("1", {"introduced": "1"}, {"last_affected": "1"})
 
 
+def test_a_range_of_one_version_may_be_written_backwards() -> None:
+    events = (*between("0", "1"), {"last_affected": "2"}, {"introduced": "2"})
+    assert affects("2", *events)
+    assert not affects("1.5", *events)
+
+
 def test_limits_bound_a_range() -> None:
     assert affects("1.9", *between(), {"limit": "2"})
     assert not affects("2", *between(), {"limit": "2"})
