@@ -137,10 +137,11 @@ def _checked(entry: Entry) -> Entry:
     for name in (entry.id, *(entry.aliases or ()), *(entry.upstream or ())):
         if not name or len(name) > _NAME or not name.isprintable() or " " in name:
             raise DocumentError(f"{one_line(name, 60)!r} is no name of a vulnerability")
-    for text in filter(None, (entry.modified, entry.withdrawn)):
-        _moment(text)
     if not entry.modified:
         raise DocumentError("it does not say when it was modified")
+    for text in (entry.modified, entry.withdrawn):
+        if text is not None:  # an empty one is no time either: it would pass for withdrawn
+            _moment(text)
     return entry
 
 

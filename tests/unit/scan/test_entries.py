@@ -55,6 +55,7 @@ BAD: dict[str, Any] = {
     "a local time": {**GOOD, "modified": "2025-02-03T00:00:00+01:00"},
     "a number for a time": {**GOOD, "modified": 1},
     "withdrawn at no time": {**GOOD, "withdrawn": "yes"},
+    "withdrawn without a time": {**GOOD, "withdrawn": ""},
     "affected is no list": {**GOOD, "affected": {}},
     "a package without a name": {**GOOD, "affected": [{"package": {"ecosystem": "PyPI"}}]},
     "a version that is a number": {**GOOD, "affected": [affected("PyPI", "x") | {"versions": [1]}]},
