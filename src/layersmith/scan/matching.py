@@ -168,7 +168,11 @@ def _entries(
 def _match(subject: Subject, affected: Affected) -> Matched | None:
     order = _order(subject)
     if subject.ecosystem != CPYTHON:
-        return match(affected, subject.judged, order)
+        found = match(affected, subject.judged, order)
+        # A local build (2.0+cu118) is the release that it is made from: databases know no other.
+        if found is None and subject.ecosystem == "PyPI" and "+" in subject.judged:
+            found = match(affected, subject.judged.partition("+")[0], order)
+        return found
     # Tags are the releases' versions with a v in front; commits cannot be looked up here.
     versions = tuple(tag.removeprefix("v") for tag in affected.versions or ())
     listed = Affected(versions=versions, ranges=affected.ranges)

@@ -78,6 +78,15 @@ def test_a_python_distribution_by_any_spelling() -> None:
     assert not found(python(), entry("GHSA-1", affected("PyPI", "flaskx", *between())))
 
 
+def test_a_local_version_is_that_of_its_release() -> None:
+    local = python(version="1.2+cu118")
+    last = ({"introduced": "0"}, {"last_affected": "1.2"})
+    assert found(local, entry("GHSA-1", affected("PyPI", "flask-x", *last)))
+    assert found(local, entry("GHSA-1", affected("PyPI", "flask-x", versions=["1.2"])))
+    assert found(local, entry("GHSA-1", affected("PyPI", "flask-x", *between("1.2+a"))))
+    assert not found(local, entry("GHSA-1", affected("PyPI", "flask-x", *between("0", "1.2"))))
+
+
 def test_withdrawn_entries_do_not_count() -> None:
     gone = debian("CVE-2025-1", "gcc-14", withdrawn="2025-01-01T00:00:00Z")
     read = database(gone, debian("CVE-2025-2", "y"))
