@@ -95,9 +95,7 @@ def scan(subjects: Sequence[Subject], databases: Sequence[Database]) -> Scanned:
         hits, unjudged = _hits(subject, databases)
         unread += unjudged
         findings += _bundled([_finding(subject, group, inherited) for group in _groups(hits)])
-        if commits := sum(
-            _names_commits_only(subject, a) for _, _, a in _entries(subject, databases)
-        ):
+        if commits := sum(_names_commits_only(a) for _, _, a in _entries(subject, databases)):
             why = f"{commits} entries name commits only, which no version can be held against"
             uncovered.append(Uncovered(subject, why))
     return Scanned(
@@ -122,8 +120,9 @@ def _hits(
     return hits, unread
 
 
-def _names_commits_only(subject: Subject, affected: Affected) -> bool:
-    return subject.ecosystem == CPYTHON and not affected.versions
+def _names_commits_only(affected: Affected) -> bool:
+    ranges = affected.ranges or ()
+    return not affected.versions and bool(ranges) and all(one.type == "GIT" for one in ranges)
 
 
 def _rank(finding: Finding) -> tuple[int, float, Subject, str]:

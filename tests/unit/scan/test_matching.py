@@ -157,6 +157,11 @@ def test_cpython_is_judged_by_entries_that_name_releases() -> None:
     assert uncovered(CPYTHON, cpython("PSF-1", "CVE-1")) == [
         "1 entries name commits only, which no version can be held against"
     ]
+    about = affected("PyPI", "flask-x", *between(), kind="GIT")
+    assert uncovered(python(), entry("GHSA-1", about)) == [
+        "1 entries name commits only, which no version can be held against"
+    ]
+    assert not uncovered(python(), entry("GHSA-1", {**about, "versions": ["9"]}))
     assert uncovered(CPYTHON, debian("CVE-1", "python3.13")) == [
         "no database has entries for CPython"
     ]
