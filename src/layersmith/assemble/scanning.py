@@ -61,11 +61,15 @@ def of_image(
 
 def of_sbom(path: Path) -> list[Subject]:
     """Return the packages that an SBOM lists; raises :class:`DocumentError`."""
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a directory, no SBOM", hint="write sbom:FILE")
     with disk_errors(f"reading {path}"):
         try:
             file = OpenFile.at(path)
         except FileNotFoundError:
-            raise NotFound(f"{path}: there is no such file") from None
+            raise NotFound(
+                f"{path}: there is no such file", hint="layersmith sbom REF -o FILE makes one"
+            ) from None
         raw = file.pread(MAX_SBOM + 1, 0)
     return subjects.subjects(packages(raw, str(path)))
 
@@ -82,8 +86,9 @@ def report(
     for one in databases:
         taken = collect(one.name, one.sha256, one.records(), found)
         if taken.entries == len(taken.malformed):
+            why = f": {': '.join(taken.malformed[0])}" if taken.malformed else ""
             raise DocumentError(
-                f"{one.name} has no entries that can be read",
+                f"{one.name} has no entries that can be read{why}",
                 hint="a database is OSV's all.zip of an ecosystem, a directory, .json or .jsonl",
             )
         read.append(taken)
@@ -100,6 +105,8 @@ def report(
 
 
 def _export(workshop: Workshop, network: RegistryOptions, place: str) -> Export:
+    if not place:  # it would be the current directory
+        raise InvalidInput("--db is empty", hint="is a variable not set?")
     if not place.lower().startswith(_SCHEMES):
         if "://" in place:
             raise InvalidInput(f"{place!r}: a database is a file or an https URL")

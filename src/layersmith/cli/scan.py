@@ -9,6 +9,7 @@ import typer
 
 from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.options import CacheDir, Json, Quiet, takes_network
+from layersmith.cli.words import not_empty
 from layersmith.errors import InvalidInput, one_line
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ IgnoreFile = Annotated[
 FailOn = Annotated[
     str,
     typer.Option(
+        callback=not_empty,
         help="Exit with 1 for anything of low, medium, high or critical severity and above, or of "
         "a severity that nobody says, and for packages that no database covers.",
         metavar="LEVEL",
@@ -156,6 +158,11 @@ def _packages(workshop: Workshop, ref: str, platforms: list[str]) -> list[Subjec
     from layersmith.oci.documents import Platform
     from layersmith.stores.cache import CachedSource
 
+    if Path(ref).is_file():
+        raise InvalidInput(
+            f"{one_line(ref, 200)} is a file",
+            hint="write sbom:FILE, oci-archive:FILE, or HOST/NAME",
+        )
     if ref.startswith(_SBOM):
         if platforms:
             raise InvalidInput("--platform beside an SBOM", hint="an SBOM is of one platform")
@@ -183,7 +190,9 @@ def _ignores(path: Path | None) -> tuple[Ignore, ...]:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", hint="--ignore-file takes a TOML file"
+        ) from None
     if len(raw) > _LARGEST:
         raise InvalidInput(f"{path}: larger than {_LARGEST >> 20} MiB: no ignore file")
     return parse_ignores(raw, str(path))

@@ -190,7 +190,8 @@ def test_an_entry_that_cannot_be_read_fails_closed(site: Site) -> None:
     ("options", "kind", "said"),
     [
         (("--db", "none.zip"), NotFound, "no such file"),
-        (("--db", "text"), DocumentError, "text has no entries that can be read"),
+        (("--db", ""), InvalidInput, "--db is empty"),
+        (("--db", "text"), DocumentError, "text has no entries that can be read: text: JSON is"),
         (("--db", "text", "--allow-malformed"), DocumentError, "text has no entries that can"),
         (("--db", "empty"), DocumentError, "has no entries"),
         (("--db", "folder"), DocumentError, "has no entries"),
@@ -198,6 +199,7 @@ def test_an_entry_that_cannot_be_read_fails_closed(site: Site) -> None:
         (("--db", "ftp://osv.example/x"), InvalidInput, "a file or an https URL"),
         (("--db", "http://osv.example/x"), InvalidInput, "is not https"),
         (("--db", "db.zip", "--fail-on", "severe"), InvalidInput, "'severe' is no severity"),
+        (("--db", "db.zip", "--fail-on", ""), InvalidInput, "--fail-on is empty"),
         (("--db", "db.zip", "--format", "xml"), InvalidInput, "'xml' is no format"),
         (("--db", "db.zip", "--format", "sarif", "--json"), InvalidInput, "--json beside"),
         (("--db", "db.zip", "--platform", "linux/s390x"), InvalidInput, "no image for linux/s390x"),
@@ -260,6 +262,10 @@ def test_what_is_no_sbom_of_ours(site: Site, content: bytes, said: str) -> None:
         found(site, "--platform", "linux/amd64", ref="sbom:x.json")
     with pytest.raises(NotFound):
         found(site, ref="sbom:none.json")
+    with pytest.raises(InvalidInput, match="is a directory"):
+        found(site, ref="sbom:")
+    with pytest.raises(InvalidInput, match="x.json is a file"):
+        found(site, ref="x.json")
 
 
 def test_a_database_by_url(site: Site) -> None:
