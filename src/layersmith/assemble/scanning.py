@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["exports", "of_image", "of_sbom", "report"]
 
 _OURS: Final = "layersmith"  # the comment of a layer's history entry
+# Where other distributions record packages that are not looked up here.
+_STRANGE: Final = re.compile(
+    r"(?:usr/)?lib/apk/db/installed|var/lib/pacman/local/ALPM_DB_VERSION"
+    r"|(?:var/lib|usr/lib/sysimage|usr/share)/rpm/(?:Packages|Packages\.db|rpmdb\.sqlite)"
+)
 _SCHEMES: Final = ("https://", "http://")
 
 
@@ -128,6 +134,9 @@ def _subjects(taken: Inventory, ours: frozenset[str]) -> Iterator[Subject]:
         origin = ("ours" if layer in ours else "base") if ours and layer else ""
         place = subjects.Place(str(taken.platform), shown(one.place), layer, origin)
         yield subjects.subject(one.kind, one.name, one.version, one.purl, one.source, place)
+    for file in taken.others:
+        if _STRANGE.fullmatch(file.path):
+            yield subjects.strange(subjects.Place(str(taken.platform), file.path, file.layer))
 
 
 def _our_layers(image: Image) -> frozenset[str]:

@@ -14,7 +14,7 @@ from layersmith.errors import one_line
 from layersmith.scan.entries import Affected
 from layersmith.scan.ranges import ORDERS, UnjudgedError, match
 from layersmith.scan.severity import Level, Severity, severity_of, worst
-from layersmith.scan.subjects import CPYTHON
+from layersmith.scan.subjects import CPYTHON, STRANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,6 +136,8 @@ def _order(subject: Subject) -> Order:
 
 def _objection(subject: Subject, databases: Iterable[Database]) -> str:
     """Return why a package cannot be judged, or nothing."""
+    if subject.kind == STRANGE:
+        return "packages of another distribution than Debian"
     if not subject.ecosystem:
         return "not of a release of Debian that is known"
     if not any(db.covered.intersection(subject.ecosystems) for db in databases):

@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPYTHON",
+    "STRANGE",
     "Place",
     "Subject",
     "is_cpython_repository",
     "normalized",
+    "strange",
     "subject",
     "subjects",
 ]
 
 CPYTHON: Final = "CPython"
+STRANGE: Final = "other"
 _PURL = re.compile(r"pkg:(?P<type>[a-z]+)/(?P<path>[^@?#]+)@(?P<version>[^?#]+)(?:\?(?P<more>.*))?")
 _RUN = re.compile(r"[-_.]+")
 _RELEASE = re.compile(r"debian-(\d+)(?:\.\d+)*", re.ASCII)
@@ -53,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """An installed package; `kind` is debian, python or cpython.
+    """An installed package; `kind` is debian, python, cpython or other (:func:`strange`).
 
     `ecosystem` is what databases call the place it comes from ("" for one that none knows),
     `key` and `judged` are name and version there.
@@ -89,6 +92,11 @@ def subject(
     if kind == "python":
         return Subject(kind, name, version, "PyPI", normalized("PyPI", name), version, (place,))
     return Subject(kind, name, version, CPYTHON, CPYTHON, version, (place,))
+
+
+def strange(place: Place) -> Subject:
+    """Return what stands for the packages of another distribution, recorded at `place`."""
+    return Subject(STRANGE, f"what /{place.record} lists", "", "", "", "", (place,))
 
 
 def _distribution(purl: str) -> str:

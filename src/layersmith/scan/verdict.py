@@ -28,9 +28,11 @@ def warnings(report: Report) -> Iterator[str]:
     for database in report.databases:
         if not _is_fresh(report.age(database), _OLD):
             yield f"{database.name}: {report.aged(database)}"
+    if not report.subjects:
+        yield "no packages are recorded there: nothing was judged"
     reasons: dict[str, list[str]] = {}
     for one in report.scanned.uncovered:
-        reasons.setdefault(one.why, []).append(f"{one.subject.name} {one.subject.version}")
+        reasons.setdefault(one.why, []).append(f"{one.subject.name} {one.subject.version}".rstrip())
     for why, names in reasons.items():
         yield f"not judged: {_few(names)}: {why}"
     for expired in report.applied.expired:
@@ -79,6 +81,8 @@ def _found(report: Report, threshold: Level, *, covered: bool) -> Iterator[str]:
             yield f"{unknown} of a severity that nobody says"
     # Of CPython no ecosystem has entries: it is said, but nobody could do anything about it.
     missed = [one for one in report.scanned.uncovered if one.subject.kind != "cpython"]
+    if not report.subjects and covered:
+        yield "no packages were found to judge (--allow-uncovered lets that pass)"
     if missed and covered:
         yield f"{len(missed)} packages were not judged (--allow-uncovered lets them pass)"
 

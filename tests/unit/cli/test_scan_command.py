@@ -12,6 +12,7 @@ from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
 from tests.build.osv import affected, between, cpython, debian, entry, exported, raw, zipped
 from tests.build.sboms import BASE, OURS
 from tests.build.site import Site
+from tests.build.tar import archive, file
 from tests.fakes.registry import FakeRegistry, Reply
 
 from layersmith.errors import (
@@ -151,6 +152,28 @@ def test_packages_that_no_database_covers(site: Site) -> None:
     assert "not judged: python" in site.err
 
 
+@pytest.mark.parametrize(
+    ("path", "warning", "refusal"),
+    [
+        ("lib/apk/db/installed", "what /lib/apk/db/installed lists: packages of another", "1 pack"),
+        ("usr/lib/sysimage/rpm/rpmdb.sqlite", "rpmdb.sqlite lists: packages of an", "1 packages"),
+        ("etc/x", "no packages are recorded there: nothing was judged", "no packages were found"),
+    ],
+)
+def test_an_image_without_packages_of_debian(
+    site: Site, path: str, warning: str, refusal: str
+) -> None:
+    layout = Layout(site.folder / "image")
+    one = for_platform(Made((archive(file(path, b"x")),)).put(layout), AMD64)
+    layout.tag("t", put_index(layout, [one]))
+    options = ("scan", IMAGE, "--db", "db.zip")
+    site.run(*options)
+    assert warning in site.err
+    with pytest.raises(Vulnerable, match=refusal):
+        site.run(*options, "--fail-on", "critical")
+    site.run(*options, "--fail-on", "critical", "--allow-uncovered")
+
+
 def test_the_age_of_a_database(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("scan", IMAGE, "--db", "db.zip")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(DAY) + 6 * 86400))
@@ -264,7 +287,7 @@ def test_what_is_no_sbom_of_ours(site: Site, content: bytes, said: str) -> None:
         found(site, ref="sbom:none.json")
     with pytest.raises(InvalidInput, match="is a directory"):
         found(site, ref="sbom:")
-    with pytest.raises(InvalidInput, match="x.json is a file"):
+    with pytest.raises(InvalidInput, match="is a file"):
         found(site, ref="x.json")
 
 
