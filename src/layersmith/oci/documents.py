@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from layersmith.errors import DocumentError, one_line
+from layersmith.errors import DocumentError, InvalidInput, one_line
 from layersmith.oci import strictjson
 from layersmith.oci.digest import Digest
 
@@ -75,10 +75,10 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read ``linux/arm64`` or ``linux/arm64/v8``; raises :class:`DocumentError`."""
+        """Read ``linux/arm64`` or ``linux/arm64/v8``; raises :class:`InvalidInput`."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(parts):
-            raise DocumentError(
+            raise InvalidInput(
                 f"{one_line(text, 60)!r} is not a platform",
                 hint="write it like linux/amd64 or linux/arm64/v8",
             )

@@ -16,7 +16,7 @@ from tests.build.image import (
     shown,
 )
 
-from layersmith.errors import DocumentError
+from layersmith.errors import DocumentError, InvalidInput
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import (
     LAYER_COMPRESSION,
@@ -85,8 +85,9 @@ def test_other_variants_are_platforms_of_their_own() -> None:
     "text", ["", "linux", "linux/", "/amd64", "linux//v8", "linux/a/b/c", "linux/arm64/"]
 )
 def test_what_is_no_platform_is_refused(text: str) -> None:
-    with pytest.raises(DocumentError, match="is not a platform") as caught:
+    with pytest.raises(InvalidInput, match="is not a platform") as caught:
         Platform.parse(text)
+    assert caught.value.exit_code == 2
     assert "linux/amd64" in caught.value.hint
 
 
