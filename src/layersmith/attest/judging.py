@@ -161,11 +161,16 @@ def judge(documents: Sequence[Document], wanted: Wanted, voices: Sequence[Voice]
     if accepted:
         return accepted
     what = "signature" if wanted.predicate_type == SIGNED else "attestation"
+    hint = "layersmith tree REF shows who says what about it"
+    if what == "attestation":
+        hint += (
+            ", and the platforms' digests: SBOMs are attested of each platform, not of the index"
+        )
     if not reasons:
-        raise Untrusted(f"{wanted.digest} has no {what}")
+        raise Untrusted(f"{wanted.digest} has no {what}", hint=hint)
     more = len(reasons) - _REASONS
     shown = (*reasons[:_REASONS], *([f"and {more} more"] if more > 0 else []))
-    raise Untrusted(f"{wanted.digest} has no {what} that holds", reasons=shown)
+    raise Untrusted(f"{wanted.digest} has no {what} that holds", reasons=shown, hint=hint)
 
 
 def _judged(document: Document, wanted: Wanted, voices: Sequence[Voice]) -> Accepted:

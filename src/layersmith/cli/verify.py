@@ -66,7 +66,8 @@ TrustRoot = Annotated[
 Attestation = Annotated[
     str,
     typer.Option(
-        help="Ask for an attestation of this type, not for a signature.",
+        help="Ask for an attestation of this type, not for a signature. SBOMs are attested of each "
+        "platform: give REF its digest, which `layersmith tree` shows.",
         callback=not_empty,
         metavar="TYPE",
     ),

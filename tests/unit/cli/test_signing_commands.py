@@ -132,8 +132,12 @@ def test_attestations_are_said_once_and_verified(carrier: str) -> None:
         assert [one["predicate"] for one in found["accepted"]] == [{"a": [1, {"b": None}]}] * len(
             first
         )
-    with pytest.raises(Untrusted, match="has no signature"):
+    with pytest.raises(Untrusted, match="has no signature") as caught:
         run("verify", "oci:x:t", *PUB, *AS)
+    assert caught.value.hint == "layersmith tree REF shows who says what about it"
+    with pytest.raises(Untrusted, match="has no attestation") as caught:
+        run("verify", "oci:x:t", *PUB, *AS, "--attestation", "cyclonedx")
+    assert "of each platform, not of the index" in caught.value.hint
 
 
 def test_another_predicate_is_another_attestation(tmp_path: Path) -> None:
