@@ -22,6 +22,8 @@ def key_name(where: str) -> str:
 
 def read_key(where: str) -> bytes:
     """Return the bytes of a key; raises :class:`InvalidKey`."""
+    if not where:  # it would be the current directory
+        raise InvalidKey("the key's name is empty", hint="is a variable not set?")
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
         value = os.environ.get(name)

@@ -167,6 +167,7 @@ def test_another_repository_is_refused_but_on_request() -> None:
         (("sign", "oci-archive:x.tar:t", *KEY, *AS), "is an archive: nothing can be added"),
         (("sign", "oci:x:t", *KEY, "--repository", "a.b/c:1"), "has a tag or a digest"),
         (("verify", "oci:x:t", *AS), "by whom"),
+        (("verify", "oci:x:t", *AS, "--key", ""), "the key's name is empty"),
         (("verify", "oci:x:t", *PUB), "does not say of which repository"),
         (("verify", "oci:x:t", *PUB, *AS, "--any-repository"), "--any-repository beside"),
         (("verify", "oci:x:t", *PUB, *AS, "--attestation", "x"), "is not a type of attestation"),
