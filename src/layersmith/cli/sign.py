@@ -9,7 +9,7 @@ import typer
 
 from layersmith.cli.options import Json, Ref, takes_network
 from layersmith.cli.passwords import FromStdin, Key, private_key
-from layersmith.errors import InvalidInput, one_line
+from layersmith.errors import DocumentError, InvalidInput, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +121,10 @@ def attest(
     uri = predicate_type(kind)
     if uri == SIGNED:
         raise InvalidInput("an attestation of this type is a signature", hint="layersmith sign")
-    what = read_predicate(_read(predicate), one_line(str(predicate)))
+    try:
+        what = read_predicate(_read(predicate), one_line(str(predicate)))
+    except DocumentError as error:  # a file that was named, not an image's
+        raise InvalidInput(error.message, hint="--predicate takes one JSON object") from None
     word = Word(named_repository(place, repository), uri, what)
     who = signer(key, carrier, from_stdin=password_stdin)
     with Registries(network) as registries:

@@ -186,6 +186,14 @@ def test_what_makes_no_sense_is_said(arguments: tuple[str, ...], why: str) -> No
         run(*arguments)
 
 
+def test_a_predicate_that_is_no_json_is_wrong_input(tmp_path: Path) -> None:
+    for text in ("{", '{"a": 1, "a": 2}', "[]"):
+        (tmp_path / "p.json").write_text(text)
+        with pytest.raises(InvalidInput, match=r"p\.json") as caught:
+            run("attest", "oci:x:t", *KEY, *AS, "--type", "spdx", "--predicate", "p.json")
+        assert caught.value.exit_code == 2
+
+
 def test_a_public_key_does_not_sign_and_a_private_one_does_not_verify() -> None:
     with pytest.raises(InvalidKey, match="is a public key"):
         run("sign", "oci:x:t", *PUB, *AS)
