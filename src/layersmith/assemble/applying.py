@@ -166,7 +166,7 @@ def _all_applied(workshop: Workshop, order: Order, python: PythonImage) -> tuple
                 found.append((image, interpreter, chosen))
                 missing += lacking
         if missing:
-            raise missing_error(missing)
+            raise missing_error(missing, lacks_index=shop.lacks_index)
         with (
             workshop.timed("make layers"),
             workshop.crew.pool(len(found), "platform") as pool,

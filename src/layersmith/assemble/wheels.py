@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Chosen", "Missing", "Shop", "missing_error"]
 
 _WORKERS: Final = 8
+_SET_INDEX: Final = "set index-url in pip's configuration, or PIP_INDEX_URL"
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -192,10 +193,16 @@ class Shop:
         if not places and not (lock.find_links or config.find_links):
             raise RecipeError(
                 "nothing says which package index has the wheels",
-                hint="set index-url in pip's configuration, or PIP_INDEX_URL, or lock with URLs "
-                "(pylock.toml)",
+                hint=f"{_SET_INDEX}, or lock with URLs (pylock.toml)",
             )
         return list(dict.fromkeys(places))
+
+    @property
+    def lacks_index(self) -> bool:
+        """Whether something was looked for, with an index of one's own named nowhere."""
+        config, lock = self._config, self.indexes
+        is_meant = lock.index or config.index or lock.no_index or config.no_index
+        return any(self._listed) and not is_meant
 
     def _own_files(self) -> list[Remote]:
         if "" not in self._listed:
@@ -208,14 +215,15 @@ class Shop:
         return self._listed[""]
 
 
-def missing_error(missing: Sequence[Missing]) -> MissingWheels:
-    """Return the error that names all of them."""
-    return MissingWheels(
-        "no wheel fits",
-        missing=tuple(each.line for each in missing),
-        hint="build it for the platform and give --wheel-dir DIR; "
-        "layersmith app wheels says what to build",
+def missing_error(missing: Sequence[Missing], *, lacks_index: bool = False) -> MissingWheels:
+    """Return the error that names all of them; `lacks_index` is that no index-url is set."""
+    hint = (
+        "build it for the platform and give --wheel-dir DIR; "
+        "layersmith app wheels says what to build"
     )
+    if lacks_index:
+        hint = f"no index-url is set: {_SET_INDEX}; else {hint}"
+    return MissingWheels("no wheel fits", missing=tuple(each.line for each in missing), hint=hint)
 
 
 def _chosen(pin: Pin, file: Remote, digest: Digest) -> Chosen:

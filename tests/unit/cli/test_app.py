@@ -278,6 +278,17 @@ def test_a_wheel_that_another_hash_proves_is_not_taken(
             built(site, "-d", "requirements.txt")
 
 
+@pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"])
+def test_a_wheel_that_is_nowhere(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    prepare(site)
+    (site.folder / "requirements.txt").write_text(requirements(DEMO))
+    with serve_index(wheel(files={"demo.py": b"other"})) as index:
+        monkeypatch.setenv(name, index.url)
+        with pytest.raises(MissingWheels, match="no wheel fits") as caught:
+            built(site, "-d", "requirements.txt")
+    assert ("no index-url is set" in caught.value.hint) == (name != "PIP_INDEX_URL")
+
+
 def test_nothing_names_an_index(site: Site) -> None:
     prepare(site)
     (site.folder / "requirements.txt").write_text(requirements(DEMO))
