@@ -112,7 +112,14 @@ def _recipes() -> Iterator[bytes]:
         b'platforms = ["linux"]', b'[annotations]\n"dev.layersmith.x" = "y"', b'plain-http = ["/"]',
         b'cmd = ["\\u0000"]', b"x = " + b"[" * 300, b"x = 2020-13-40", b"x = nan", b'env = {"=" = ""}',
         b'compression = "gzip:6"', b'plain-http = ["a/b"]', b'env = {A = "\\u0000"}', b"#" * (1 << 20),
-        b"\n\nuser = 5", b"[env]\nA = 5", b"push = 5",
+        b"\n\nuser = 5", b"[env]\nA = 5", b"push = 5", b'verify-base = ""', b'sign = "x"',
+        b'[app]\nlock = "l"\nsource = "."\nports = ["80"]\n[app.env]\nA = "1"', b"[app]\nunknown = 1",
+        b"[app]\nlock = 5", b'[app.env]\n"=" = ""', b'[app.annotations]\n"dev.layersmith.x" = "y"',
+        b'[app]\nworkdir = "x"', b'[[test]]\ncommand = ["a"]\nexit = 1\nuser = "1:2"',
+        b"[[test]]\nunknown = 1", b"[[test]]\nhttp = {port = 0}", b"[[test]]\nhttp = {port = 5}",
+        b"[[test]]\nhttp = {port = 5, unknown = 1}", b'[[test]]\nplatforms = ["x"]', b"test = 5",
+        b'replace-package = ["a"]', b'user = "a:99999999999:1"', b'user = ":"', b'user = "nonroot"',
+        b'platforms = ["linux/amd64", "linux/amd64"]', b'base = "oci:"', b'mirrors = {"x" = "a b"}',
     ):  # fmt: skip
         yield line + b"\n"
 
