@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 ARCHITECTURES = ("amd64", "arm64")
-_ANSWERS = re.compile(r"http\.request\.uri=\"?(\S+?)\"? .*msg=\"response completed")
+_URI = re.compile(r"http\.request\.uri=\"?([^\s\"]+)")
 
 
 @dataclass
@@ -110,7 +110,8 @@ def _observe(
     one.prepare()
     before = len(running.log)
     row.memory = watch(one.command(host, ROUNDS), work, env)
-    uris = _ANSWERS.findall(running.log[before:])
+    answers = [line for line in running.log[before:].splitlines() if "response completed" in line]
+    uris = [match[1] for match in map(_URI.search, answers) if match]
     row.requests = len(uris)
     row.manifests = sum("/manifests/" in uri for uri in uris)
 
