@@ -115,7 +115,7 @@ def assemble(
         done = _deliver(workshop, made, places, signing, hold=True)
         if done is not None:
             return done
-    outcome = _made(workshop, target, recipe, inputs, pinned)
+    outcome = _made(workshop, target, recipe, inputs, pinned, key)
     attached = _attached(workshop, recipe, inputs, outcome, beside)
     made = Assembled(target, *inputs, outcome, (), attached)
     done = _deliver(workshop, made, places, signing, hold=False)
@@ -132,21 +132,22 @@ def assembled(
     :func:`layersmith.assemble.pipeline.plan` raises.
     """
     inputs = resolve(workshop, target, recipe, pinned)
-    outcome = Outcome.recall(workshop.cache, _key(target, recipe, inputs, pinned))
+    key = _key(target, recipe, inputs, pinned)
+    outcome = Outcome.recall(workshop.cache, key)
     layers = [made.layer.layer.descriptor for made in outcome.made] if outcome else []
     if outcome is None or not all(map(workshop.cache.keep, layers)):
-        outcome = _made(workshop, target, recipe, inputs, pinned)
+        outcome = _made(workshop, target, recipe, inputs, pinned, key)
     return inputs, outcome
 
 
 def _made(
-    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned, key: str
 ) -> Outcome:
-    """Make it, and remember it for the next run."""
+    """Make it, and remember it by `key` for the next run."""
     from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
 
     outcome = produce(workshop, target, recipe, inputs, pinned)
-    outcome.remember(workshop.cache, _key(target, recipe, inputs, pinned))
+    outcome.remember(workshop.cache, key)
     return outcome
 
 
