@@ -17,7 +17,7 @@ class DiskContents:
 
     def read(self, file: File) -> bytes:
         assert isinstance(file.content, Slice)
-        return self.paths[file.content.sha256].read_bytes()
+        return self.paths[file.content.checksum].read_bytes()
 
     def chunks(self, file: File) -> Iterator[bytes]:
         yield self.read(file)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layersmith.rootfs.checksum import checksum
 from layersmith.rootfs.layer import Change, overlay, read_layer
 from layersmith.rootfs.tree import Root
 from layersmith.stores.index import index_pieces
@@ -28,7 +28,7 @@ class LayerContents:
         if isinstance(content, bytes):
             return content
         data = self.layers[content.layer][content.offset : content.offset + content.size]
-        assert hashlib.sha256(data).digest() == content.sha256
+        assert checksum(data) == content.checksum
         return data
 
     def chunks(self, file: File) -> Iterator[bytes]:

@@ -8,9 +8,9 @@ ends in a slash is a directory. Parents that are not named are there, mode 0755.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
+from layersmith.rootfs.checksum import checksum
 from layersmith.rootfs.entries import Directory, Entry, File, Meta, Slice, Symlink
 from layersmith.rootfs.layer import overlay, put
 from layersmith.rootfs.tree import Root, Tree
@@ -73,7 +73,7 @@ class Shelf:
         at = self._end = self._end + 512
         self._kept[at] = content
         self._end += len(content)
-        where = Slice(self._layer, at, len(content), hashlib.sha256(content).digest())
+        where = Slice(self._layer, at, len(content), checksum(content))
         return File(Meta(mode, uid, uid), where)
 
     def read(self, file: File) -> bytes:

@@ -119,8 +119,11 @@ def _is_text(known: ElfFile | str) -> bool:
 
 
 def _key(file: File) -> bytes:
+    """Return what is equal for the same bytes only: a checksum of strangers' files may lie."""
     content = file.content
-    return hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).digest()
+    return f"{content.layer} {content.offset} {content.size}".encode()
 
 
 def _data(root: Root, file: File) -> bytes:

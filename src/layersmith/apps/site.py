@@ -132,6 +132,6 @@ class WheelContents:
             hasher.update(piece)
             yield waiting
             waiting = piece
-        if hasher.digest() != content.sha256:
+        if hasher.digest() != content.checksum:
             raise WheelError("changed while it was read", wheel=wheel.filename)
         yield waiting

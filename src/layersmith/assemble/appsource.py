@@ -61,7 +61,7 @@ class SourceContents:
                 hasher.update(piece)
                 left -= len(piece)
                 yield piece
-        if hasher.digest() != content.sha256:
+        if hasher.digest() != content.checksum:
             raise OutputError(
                 f"{one_line(str(path))} changed while it was read", hint="run it again"
             )

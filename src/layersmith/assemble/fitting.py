@@ -19,7 +19,8 @@ from layersmith.apps.needs import check_needs, objects_in
 from layersmith.assemble.outcome import Unresolved
 from layersmith.errors import ClosureError
 from layersmith.oci.strictjson import encode
-from layersmith.rootfs.entries import Directory, File, Slice
+from layersmith.rootfs.checksum import same_bytes
+from layersmith.rootfs.entries import Directory, File
 from layersmith.rootfs.layer import HardLink, Put, overlay
 from layersmith.rootfs.tree import Root
 from layersmith.stores.layers import CacheDamagedError
@@ -150,7 +151,7 @@ class Fitting:
             if isinstance(entry, Directory) or final.tree.entry(path) is entry:
                 continue
             there = final.tree.entry(path)
-            if not _alike(there, entry) and not _alike(self._old.tree.entry(path), entry):
+            if not self._alike(there, entry) and not self._alike(self._old.tree.entry(path), entry):
                 yield path
 
     def _stale(self, entries: Mapping[str, Entry], base: Root, final: Root) -> Iterator[str]:
@@ -173,7 +174,7 @@ class Fitting:
             there = base.tree.entry(source)
             if there is None or source in entries:
                 continue
-            if not _alike(self._old.tree.entry(source), there):
+            if not self._alike(self._old.tree.entry(source), there):
                 stale.append(source)
         if stale:
             more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
@@ -194,23 +195,18 @@ class Fitting:
         if owned:
             yield f"/{owned[0]} belongs to the user {was}, and it would run as {name or 'root'}"
 
+    def _alike(self, one: Entry | None, other: Entry) -> bool:
+        """Tell whether two entries are the same to who opens them."""
+        if isinstance(one, File) and isinstance(other, File):
+            layers = self.workshop.layers
+            return one.meta.mode == other.meta.mode and same_bytes(one, other, layers, layers)
+        if isinstance(one, Directory) or one is None:
+            return False
+        return msgspec.structs.replace(one, meta=other.meta) == other
+
 
 def _accounts(root: Root) -> set[str]:
     """Return the names and numbers of users (passwd(5))."""
     text = (root.read(_ACCOUNTS) or b"").decode("utf-8", "surrogateescape")
     lines = [line.split(":") for line in text.split("\n")]
     return {part for line in lines if len(line) == 7 for part in (line[0], line[2])}
-
-
-def _alike(one: Entry | None, other: Entry) -> bool:
-    """Tell whether two entries are the same to who opens them."""
-    if isinstance(one, File) and isinstance(other, File):
-        return one.meta.mode == other.meta.mode and _content(one) == _content(other)
-    if isinstance(one, Directory) or one is None:
-        return False
-    return msgspec.structs.replace(one, meta=other.meta) == other
-
-
-def _content(file: File) -> tuple[int, object]:
-    content = file.content
-    return file.size, content.sha256 if isinstance(content, Slice) else content

@@ -136,7 +136,7 @@ class _Job:
     ) -> Plan:
         base, builder = (image for _, image, _ in wanted)
         cache = self.workshop.cache
-        key = f"objects 1 {base.manifest.descriptor} {builder.manifest.descriptor}"
+        key = f"objects 2 {base.manifest.descriptor} {builder.manifest.descriptor}"
         objects = Objects(cache.recall(key))
         inputs = Platformed(base, builder, *reader.roots(wanted))
         time = epoch_of((base, builder)) if epoch is None else epoch

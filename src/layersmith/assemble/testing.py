@@ -253,7 +253,7 @@ def _modules(root: Root) -> Iterator[tuple[str, bytes]]:
     """Yield Python's source files, with what tells their contents."""
     for path, entry in root.tree.walk():
         if path.endswith(".py") and isinstance(entry, File) and isinstance(entry.content, Slice):
-            yield path, entry.content.sha256
+            yield path, entry.content.checksum
 
 
 def _name_of(trial: Trial, number: int) -> str:

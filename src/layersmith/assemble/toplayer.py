@@ -126,5 +126,5 @@ def _content(entry: Entry) -> object:
         )  # fmt: skip
     if isinstance(entry.content, Slice):
         content = entry.content
-        return content.sha256, content.size, content.layer, content.offset
+        return content.checksum, content.size, content.layer, content.offset
     return hashlib.sha256(entry.content).digest(), len(entry.content)

@@ -92,7 +92,7 @@ def _hashed(root: Root) -> tuple[dict[str, Hashed], dict[str, str]]:
     """Return every regular file by path, and its MD5, which dpkg's records have."""
     files, md5 = {}, {}
     # Hard links are one inode: read once.
-    known: dict[tuple[str, int, int], tuple[str, str]] = {}
+    known: dict[tuple[str, int, int], tuple[str, str, str]] = {}
     for path, entry in root.tree.walk():
         if not isinstance(entry, File):
             continue
@@ -101,18 +101,21 @@ def _hashed(root: Root) -> tuple[dict[str, Hashed], dict[str, str]]:
         inode = (content.layer, content.offset, content.size)
         if inode not in known:
             known[inode] = _digests(root.contents, entry)
-        sha1, md5[path] = known[inode]
-        files[path] = Hashed(path, entry.size, sha1, content.sha256.hex(), content.layer)
+        sha1, sha256, md5[path] = known[inode]
+        files[path] = Hashed(path, entry.size, sha1, sha256, content.layer)
     return files, md5
 
 
-def _digests(contents: Contents, file: File) -> tuple[str, str]:
+def _digests(contents: Contents, file: File) -> tuple[str, str, str]:
+    """Return SHA-1, SHA-256 and MD5 of a file, in hex."""
     sha1 = hashlib.sha1(usedforsecurity=False)
+    sha256 = hashlib.sha256()
     md5 = hashlib.md5(usedforsecurity=False)
     for piece in contents.chunks(file):
         sha1.update(piece)
+        sha256.update(piece)
         md5.update(piece)
-    return sha1.hexdigest(), md5.hexdigest()
+    return sha1.hexdigest(), sha256.hexdigest(), md5.hexdigest()
 
 
 def _debian(

@@ -40,6 +40,7 @@ _USAGE = 2
 _OUTPUT = 9
 _INTERNAL = 70
 _INTERRUPTED = 130
+_SWITCH = 0.001  # seconds
 
 # Typer's own name for "the command line makes no sense"; BadParameter is one of them.
 _USAGE_ERROR = typer.BadParameter.__bases__[0]
@@ -95,6 +96,8 @@ def options(
 
 def main() -> None:
     """Run the program; every failure becomes one line on stderr and its exit code."""
+    # A thread that comes back from inflating or hashing waits so long for one that reads headers.
+    sys.setswitchinterval(_SWITCH)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except LayersmithError as error:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from layersmith.errors import RecipeError, UnsafePath
-from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
+from layersmith.rootfs.checksum import same_bytes
+from layersmith.rootfs.entries import Directory, File, Meta, Symlink
 from layersmith.rootfs.layer import Whiteout, overlay, put
 from layersmith.rootfs.tree import canonical
 
 if TYPE_CHECKING:
     from layersmith.rootfs.entries import Entry
-    from layersmith.rootfs.tree import Root, Tree
+    from layersmith.rootfs.tree import Contents, Root, Tree
 
 __all__ = ["Placing"]
 
@@ -48,7 +49,7 @@ class Placing:
         self._taken.add(path)
         where = self.place(path)
         there = self.base.tree.entry(where)
-        if there is not None and _same(there, entry, where):
+        if there is not None and self._same(there, entry, where, self.base.contents):
             if where not in self.entries:
                 self.provided.append(where)
             return
@@ -58,7 +59,7 @@ class Placing:
                 hint=f"keep the base's with --exclude {where}",
             )
         before = self.entries.get(where)
-        if before is not None and not _same(before, entry, where):
+        if before is not None and not self._same(before, entry, where, self.builder.contents):
             raise RecipeError(f"two different files of the builder become {where!r} on the base")
         self.put(where, _with_meta(entry, _owned(entry.meta)), reason)
         self.origins[where] = path
@@ -123,6 +124,15 @@ class Placing:
         puts = [put(path, self.entries[path]) for path in sorted(self.entries)]
         return overlay([[*map(Whiteout, sorted(self.removed)), *puts]], self.base.tree)
 
+    def _same(self, ours: Entry, theirs: Entry, where: str, contents: Contents) -> bool:
+        """Tell whether the builder's entry is no other than one whose bytes are in `contents`."""
+        if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
+            return _aim(ours, where) == _aim(theirs, where)
+        if isinstance(ours, File) and isinstance(theirs, File):
+            readable = (ours.meta.mode ^ theirs.meta.mode) & 0o555 == 0
+            return readable and same_bytes(ours, theirs, contents, self.builder.contents)
+        return False
+
     def _add_parents(self, where: str) -> None:
         parts = where.split("/")[:-1]
         for count in range(len(parts), 0, -1):
@@ -140,15 +150,6 @@ class Placing:
         return Meta(found.meta.mode & 0o755 if isinstance(found, Directory) else 0o755)
 
 
-def _same(ours: Entry, theirs: Entry, where: str) -> bool:
-    if isinstance(ours, Symlink) and isinstance(theirs, Symlink):
-        return _aim(ours, where) == _aim(theirs, where)
-    if isinstance(ours, File) and isinstance(theirs, File):
-        readable = (ours.meta.mode ^ theirs.meta.mode) & 0o555 == 0
-        return readable and _digest(ours) == _digest(theirs)
-    return False
-
-
 def _owned(meta: Meta) -> Meta:
     """Return root's own: a stranger's setuid bit or capability must not become root's."""
     xattrs = tuple((name, value) for name, value in meta.xattrs if name.startswith("user."))
@@ -159,11 +160,6 @@ def _aim(link: Symlink, where: str) -> str:
     """Return where a link at `where` points to, as text: ``../lib/x`` is ``/usr/lib/x``."""
     folder = "" if link.target.startswith("/") else where.rpartition("/")[0]
     return canonical(f"{folder}/{link.target}")
-
-
-def _digest(file: File) -> bytes:
-    assert isinstance(file.content, Slice)
-    return file.content.sha256
 
 
 def _with_meta(entry: Entry, meta: Meta) -> Entry:

@@ -32,13 +32,14 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
 class Slice(msgspec.Struct, frozen=True, gc=False):
     """`size` bytes at `offset` of the uncompressed layer `layer` (its diff_id).
 
-    `sha256` is the raw digest of just these bytes, taken when the layer was read.
+    `checksum` is what its reader verifies just these bytes by: of a layer its
+    :data:`~layersmith.rootfs.checksum.Checksum`, taken when it was read; elsewhere a SHA-256.
     """
 
     layer: str
     offset: int
     size: int
-    sha256: bytes
+    checksum: bytes
 
 
 class File(msgspec.Struct, frozen=True, gc=False):

@@ -6,12 +6,12 @@ all whiteouts of a layer act first, on the lower layers, then all its entries in
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from layersmith.errors import BadWhiteout, UnsafeLink, UnsafePath
+from layersmith.rootfs.checksum import Checksum
 from layersmith.rootfs.entries import Directory, Entry, File, Kind, Meta, Slice, Special, Symlink
 from layersmith.rootfs.tar import Allowance, TarEntry, TarReader
 from layersmith.rootfs.tree import EMPTY, MAX_HOPS, Found, Tree
@@ -87,7 +87,7 @@ def read_layer(
 ) -> Iterator[Change]:
     """Yield the changes of an uncompressed layer whose digest is `diff_id`.
 
-    File contents are hashed on the way and then only named, by :class:`Slice`. Layers
+    File contents are summed up on the way and then only named, by :class:`Slice`. Layers
     that are kept together may share an `allowance`.
     Raises :class:`MalformedTar`, :class:`UnsafePath` or :class:`BadWhiteout`.
     """
@@ -117,7 +117,7 @@ def read_layer(
 
 def _made(entry: TarEntry, meta: Meta, reader: TarReader, diff_id: str) -> Entry:
     if entry.type == "0":
-        hasher = hashlib.sha256()
+        hasher = Checksum()
         for piece in reader.content():
             hasher.update(piece)
         return File(meta, Slice(diff_id, entry.offset, entry.size, hasher.digest()))

@@ -71,6 +71,8 @@ def times(records: dict[str, bytes], mtime: int) -> int:
 
     The other times are of no use here, but Go refuses them too where they are none.
     """
+    if not records:
+        return mtime
     found = [_seconds(records, key) for key in ("mtime", "atime", "ctime")]
     return mtime if found[0] is None else found[0]
 

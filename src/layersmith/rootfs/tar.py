@@ -112,10 +112,12 @@ class TarReader:
     def _header(self) -> bytes | None:
         for _ in self.content():
             pass
-        if self._padding:
-            self._exactly(self._padding, "padding")
-            self._padding = 0
-        block = self._some(BLOCK)
+        # Padding and header are read as one: there may be a million of them.
+        padding, self._padding = self._padding, 0
+        block = self._some(padding + BLOCK)
+        if len(block) < padding:
+            raise MalformedTar("the archive ends inside padding")
+        block = block[padding:] if padding else block
         if not block:
             return None
         if block == _ZERO:

@@ -9,7 +9,9 @@ Formats: ustar and PAX (POSIX.1-2001 pax), GNU (long names), V7.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
+from zlib import adler32
 
 import msgspec
 
@@ -25,11 +27,14 @@ _MAX_OCTAL_7: Final = 0o7777777
 _MAX_OCTAL_11: Final = 0o77777777777
 _REGULAR: Final = frozenset({b"0", b"\0"})
 _NO_CONTENT: Final = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+_DEVICES: Final = frozenset({b"3", b"4"})
 # Some writers put the file type into the mode, and a regular file's into every mode.
 _TYPE_BITS: Final = {
     b"2": 0o120000, b"3": 0o020000, b"4": 0o060000, b"5": 0o040000, b"6": 0o010000,
 }  # fmt: skip
 _REGULAR_BITS: Final = 0o100000
+# So many different numbers are remembered: most headers have the same mode, owner and time.
+_REMEMBERED: Final = 4096
 _NO_DEVICE: Final = frozenset({bytes(16), b"0000000\x000000000\0"})
 
 
@@ -86,17 +91,18 @@ def decode(block: bytes, before: Extensions, offset: int) -> TarEntry:
         raise MalformedTar(f"an entry of type {flag!r}", path=_text(name))
     numbers = _numbers(block)
     path = _checked_path(name, flag)
+    is_device = flag in _DEVICES
     return TarEntry(
         path=path,
         type="0" if flag in _REGULAR else flag.decode(),
         mode=_permissions(numbers.mode, flag, path),
-        uid=_owner(pax.number(records, "uid", numbers.uid), path),
-        gid=_owner(pax.number(records, "gid", numbers.gid), path),
+        uid=_owner(pax.number(records, "uid", numbers.uid) if records else numbers.uid, path),
+        gid=_owner(pax.number(records, "gid", numbers.gid) if records else numbers.gid, path),
         mtime=pax.times(records, numbers.mtime),
         size=_checked_size(numbers.size, records, flag, path),
         link=_checked_link(link, flag, path),
-        major=_device(numbers.major, flag, path),
-        minor=_device(numbers.minor, flag, path),
+        major=_device(numbers.major, path) if is_device else 0,
+        minor=_device(numbers.minor, path) if is_device else 0,
         xattrs=pax.xattrs(records) if records else (),
         offset=offset,
     )
@@ -106,9 +112,19 @@ def check_sum(block: bytes) -> None:
     """Raise :class:`MalformedTar` where the checksum is wrong."""
     if block[148:156].strip(b"01234567 \0"):  # no header: what would be its name is noise
         raise MalformedTar("no header of a tar is where one should be")
-    said = _octal(block[148:156], "checksum", block)
-    if said != sum(block) - sum(block[148:156]) + 8 * 32:
+    said = _number(block, 148, 156, "checksum")
+    if said != _sum(block) - sum(block[148:156]) + 8 * 32:
         raise MalformedTar("a header's checksum is wrong", path=_shown(block))
+
+
+def _sum(block: bytes) -> int:
+    """Return the sum of all bytes; it is what Adler-32 has in its lower half (RFC 1950, 8.2).
+
+    That is modulo 65521, which half a block of zeros never reaches.
+    """
+    if block.count(0) * 2 >= len(block):
+        return (adler32(block) & 0xFFFF) - 1
+    return sum(block)
 
 
 def extension_size(block: bytes) -> int:
@@ -145,24 +161,31 @@ def _numbers(block: bytes) -> _Numbers:
 
 
 def _number(block: bytes, start: int, end: int, what: str) -> int:
+    try:
+        return _value(block[start:end])
+    except ValueError as error:
+        raise MalformedTar(f"the {what} field {error}", path=_shown(block)) from None
+
+
+@lru_cache(_REMEMBERED)
+def _value(field: bytes) -> int:
     """Read an octal field, or GNU's base-256 (first byte 0x80 or 0xff)."""
-    field = block[start:end]
     if not field[0] & 0x80:
-        return _octal(field, what, block)
+        return _octal(field)
     value = int.from_bytes(field) & ((1 << (8 * len(field) - 1)) - 1)
     if field[0] & 0x40:
         value -= 1 << (8 * len(field) - 1)
     if not -(2**63) <= value < 2**63:
-        raise MalformedTar(f"the {what} field overflows", path=_shown(block))
+        raise ValueError("overflows")
     return value
 
 
-def _octal(field: bytes, what: str, block: bytes) -> int:
+def _octal(field: bytes) -> int:
     text = field.strip(b" \0")
     if not text:
         return 0
     if text.strip(b"01234567"):
-        raise MalformedTar(f"the {what} field is not octal", path=_shown(block))
+        raise ValueError("is not octal")
     return int(text, 8)
 
 
@@ -206,7 +229,7 @@ def _checked_path(name: bytes, flag: bytes) -> str:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise UnsafePath("the name goes up with ..", path=text)
-    if any(len(part) > 255 for part in parts):
+    if len(name) > 255 and any(len(part) > 255 for part in parts):
         raise UnsafePath("a name of more than 255 bytes between slashes", path=text[:300])
     if not parts and flag != b"5":
         raise UnsafePath("the root can only be a directory", path=text)
@@ -244,9 +267,7 @@ def _permissions(mode: int, flag: bytes, path: str) -> int:
     return mode & 0o7777
 
 
-def _device(number: int, flag: bytes, path: str) -> int:
-    if flag not in b"34":
-        return 0
+def _device(number: int, path: str) -> int:
     if not 0 <= number <= _MAX_OCTAL_7:
         raise MalformedTar(f"a device of number {number}", path=path)
     return number

@@ -37,11 +37,11 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     text: bytes = b""
     first: int = 0
     second: int = 0
-    sha256: bytes = b""
+    checksum: bytes = b""
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-_MAGIC: Final = b"layersmith index 2\n"
+_MAGIC: Final = b"layersmith index 3\n"
 _DIGEST: Final = 32
 _NUMBER: Final = 8  # bytes of the size, and of each length
 _BATCH: Final = 4096
@@ -130,8 +130,8 @@ def _put_record(path: bytes, entry: Entry) -> _Record:
     xattrs = tuple((_bytes(name), value) for name, value in meta.xattrs)
     if isinstance(entry, File):
         assert isinstance(entry.content, Slice)
-        content = entry.content
-        return _Record("0", path, *owner, b"", content.offset, content.size, content.sha256, xattrs)
+        where = entry.content
+        return _Record("0", path, *owner, b"", where.offset, where.size, where.checksum, xattrs)
     if isinstance(entry, Directory):
         return _Record("5", path, *owner, xattrs=xattrs)
     if isinstance(entry, Symlink):
@@ -155,7 +155,7 @@ def _entry(record: _Record, shared: _Shared) -> Entry:
     xattrs = tuple((_text(name), value) for name, value in record.xattrs)
     meta = shared.meta(Meta(record.mode, record.uid, record.gid, record.mtime, xattrs))
     if record.kind == "0":
-        content = Slice(shared.diff_id, record.first, record.second, record.sha256)
+        content = Slice(shared.diff_id, record.first, record.second, record.checksum)
         return File(meta, content)
     if record.kind == "5":
         return Directory(meta, {})

@@ -1,8 +1,8 @@
 """Uncompressed layers in the cache: read once, then known by their index.
 
-One pass over a layer's blob verifies it, inflates it, verifies its diff_id, hashes
+One pass over a layer's blob verifies it, inflates it, verifies its diff_id, sums up
 every file and writes the uncompressed tar. Afterwards the index answers for its
-entries, and a file's bytes are read from the tar and verified by their own digest.
+entries, and a file's bytes are read from the tar and verified by their own checksum.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from layersmith.errors import DigestMismatch, LayerError, VerificationError, intention
 from layersmith.oci.content import twice
 from layersmith.oci.digest import Digest
+from layersmith.rootfs.checksum import Checksum
 from layersmith.rootfs.compression import PieceReader, decompress
 from layersmith.rootfs.layer import read_layer
 from layersmith.rootfs.tar import Allowance
@@ -82,7 +83,7 @@ class LayerStore:
             yield content
             return
         tar = self._open(content.layer)
-        hasher = hashlib.sha256()
+        hasher = Checksum()
         at, end = content.offset, content.offset + content.size
         while True:
             piece = tar.pread(min(_PIECE, end - at), at)
@@ -91,7 +92,7 @@ class LayerStore:
             if at == end or not piece:
                 break
             yield piece
-        if hasher.digest() != content.sha256:
+        if hasher.digest() != content.checksum:
             self._drop(content.layer, tar)
             raise _damaged(content.layer)
         yield piece

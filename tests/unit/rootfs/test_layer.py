@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from tests.build.tar import (
 from tests.build.tree import described, flat, tree
 
 from layersmith.errors import UnsafeLink, UnsafePath
+from layersmith.rootfs.checksum import checksum
 from layersmith.rootfs.entries import Directory, File, Kind, Meta, Slice, Special, Symlink
 from layersmith.rootfs.layer import Change, HardLink, Opaque, Put, Whiteout, overlay, put
 from layersmith.rootfs.tree import EMPTY
@@ -45,7 +45,7 @@ def test_entries_become_changes() -> None:
         file("d/.wh.gone"),
         file("d/.wh..wh..opq"),
     )
-    where = Slice("layer", 1024, 7, hashlib.sha256(b"content").digest())
+    where = Slice("layer", 1024, 7, checksum(b"content"))
     assert changes(data) == [
         put("d", Directory(Meta(0o700), {})),
         put("d/f", File(Meta(0o644, 5, 5), where)),
