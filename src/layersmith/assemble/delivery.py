@@ -203,8 +203,10 @@ class _Carrier:
 
     def bring_all(self, crew: Crew) -> None:
         """Bring the blobs, then the documents stage by stage."""
+        # The largest first: small ones are mounted while it is moved.
+        blobs = sorted(self._blobs.values(), key=lambda blob: -blob.descriptor.size)
         with crew.pool(_WRITERS, "deliver") as pool:
-            _all(pool.map(self._bring_blob, self._blobs.values()))
+            _all(pool.map(self._bring_blob, blobs))
             for stage in self._stages:
                 _all(pool.map(self._bring_document, stage))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -41,6 +42,7 @@ _OUTPUT = 9
 _INTERNAL = 70
 _INTERRUPTED = 130
 _SWITCH = 0.001  # seconds
+_NEW_OBJECTS = 50_000
 
 # Typer's own name for "the command line makes no sense"; BadParameter is one of them.
 _USAGE_ERROR = typer.BadParameter.__bases__[0]
@@ -98,6 +100,8 @@ def main() -> None:
     """Run the program; every failure becomes one line on stderr and its exit code."""
     # A thread that comes back from inflating or hashing waits so long for one that reads headers.
     sys.setswitchinterval(_SWITCH)
+    # What there is much of (entries, their metadata) cannot be part of a cycle.
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except LayersmithError as error:

@@ -78,7 +78,8 @@ class Tree:
         Raises :class:`UnsafeLink` for more than 40 symbolic links.
         """
         todo = path.split("/")[::-1]
-        trail: list[tuple[str, Directory]] = []
+        names: list[str] = []
+        parents: list[Directory] = []
         here: Entry = self.root
         links: list[str] = []
         while todo:
@@ -88,22 +89,24 @@ class Tree:
             if part in ("", "."):
                 continue
             if part == "..":
-                here = trail.pop()[1] if trail else self.root
+                here = parents.pop() if parents else self.root
+                del names[-1:]
                 continue
             child = here.children.get(part)
             if child is None:
                 return None
             if isinstance(child, Symlink) and (follow_last or any(p != "" for p in todo)):
-                links.append("/".join([*(name for name, _ in trail), part]))
+                links.append("/".join([*names, part]))
                 if len(links) > MAX_HOPS:
                     raise UnsafeLink(f"more than {MAX_HOPS} symbolic links", path=path)
                 if child.target.startswith("/"):
-                    trail, here = [], self.root
+                    names, parents, here = [], [], self.root
                 todo += child.target.split("/")[::-1]
                 continue
-            trail.append((part, here))
+            names.append(part)
+            parents.append(here)
             here = child
-        return Found("/".join(name for name, _ in trail), here, tuple(links))
+        return Found("/".join(names), here, tuple(links))
 
     def lookup(self, path: str) -> Entry | None:
         """Return the entry that `path` leads to, through all links, or None."""
