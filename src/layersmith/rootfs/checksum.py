@@ -1,4 +1,4 @@
-"""The checksum that a file of a layer is verified by alone: XXH3 of 128 bits.
+"""The checksum that a file of a layer is verified by alone: XXH3 of 64 bits.
 
 The layer as a whole was verified by its digest when it was read; this finds what rotted since,
 at a thirtieth of SHA-256's price. It proves nothing to strangers, who can make two files with
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_128, xxh3_128_digest
+from xxhash import xxh3_64, xxh3_64_digest
 
 from layersmith.oci.digest import Digest
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checksum", "checksum", "same_bytes"]
 
-Checksum = xxh3_128
-checksum = xxh3_128_digest
+Checksum = xxh3_64
+checksum = xxh3_64_digest
 
 
 def same_bytes(one: File, other: File, ours: Contents, theirs: Contents) -> bool:
