@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layersmith.cli.cache import parsed_size
-from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.locks import LockFile, as_json, locked_recipe
-from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish
+from layersmith.cli.options import Json, Quiet, RecipeFile, takes_wish
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import LayerError, RecipeError, VerificationError, one_line
 
 if TYPE_CHECKING:
@@ -64,15 +64,14 @@ Bundled_ = Annotated[Path, typer.Argument(help="A bundle, or one of its parts.",
 def create(
     recipe: Recipe,
     network: RegistryOptions,
+    *,
     output: Output,
     file: RecipeFile = None,
     locked: Locked = False,
     lock_file: LockFile = None,
     compression: Pack = "none",
     split: Split = "",
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Assemble, and write everything that it takes, lock and image included, to one archive.
 
@@ -87,9 +86,7 @@ def create(
     layersmith assemble --bundle python.bundle --push registry.site.example/team/python
     ```
     """
-    from layersmith.assemble.bundling import create as run
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
+    from layersmith.assemble import bundling
     from layersmith.rootfs.compressor import Compressor
 
     compressor = Compressor.parse(compression)
@@ -97,13 +94,11 @@ def create(
     if split and limit < _SMALLEST:
         raise RecipeError(f"--split {one_line(split, 40)!r}: parts have at least 1MiB")
     recipe, pinned = locked_recipe(recipe, file, lock_file, locked=locked)
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
-        done = run(workshop, recipe, output, pinned=pinned, compressor=compressor, limit=limit)
-    typer.echo(_created_json(done) if json else _created(done))
+    with run.workshop(network) as workshop:
+        done = bundling.create(
+            workshop, recipe, output, pinned=pinned, compressor=compressor, limit=limit
+        )
+    typer.echo(_created_json(done) if run.json else _created(done))
 
 
 @bundle.command(cls=Command)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from layersmith.errors import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from layersmith.assemble.outcome import Assembled
+    from layersmith.assemble.outcome import Attached
     from layersmith.oci.documents import Descriptor
     from layersmith.stores.cache import Cache
 
@@ -41,12 +42,12 @@ def write_document(cache: Cache, content: Descriptor, path: Path | None) -> None
             file.write(raw)
 
 
-def write_attached(cache: Cache, done: Assembled, folder: Path) -> None:
-    """Write everything that was attached to the images into `folder`."""
+def write_attached(cache: Cache, attached: Sequence[Attached], stem: str, folder: Path) -> None:
+    """Write everything that was attached to images into `folder`, each file's name by `stem`."""
     written = set()
-    for one in done.attached:
+    for one in attached:
         if one.content.digest in written:  # one document about several images
             continue
         written.add(one.content.digest)
         platform = str(one.platform) if one.platform else ""
-        write_document(cache, one.content, folder / file_name(str(done.target), platform, one.name))
+        write_document(cache, one.content, folder / file_name(stem, platform, one.name))

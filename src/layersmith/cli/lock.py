@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.helptext import Command
 from layersmith.cli.locks import LockFile, as_json, fitting, lock_path
-from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
+from layersmith.cli.options import RecipeFile, takes_wish, target_of
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import Differs, InvalidInput, one_line
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.assemble.locking import Moved
+    from layersmith.cli.running import Running
     from layersmith.recipe.lock import Lock
     from layersmith.recipe.lockdiff import Change
     from layersmith.recipe.recipe import Recipe
@@ -56,13 +57,12 @@ class LockCommand(Command):
 def lock(
     recipe: Recipe,
     network: RegistryOptions,
+    *,
     file: RecipeFile = None,
     lock_file: LockFile = None,
     update: Update = "",
     check: Check = False,
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Write what an assemble depends on, by digest, to layersmith.lock.
 
@@ -85,15 +85,15 @@ def lock(
         raise InvalidInput("--check writes nothing: it does not go with --update")
     path = lock_path(lock_file, file)
     if check:
-        _check(network, recipe, read_lock(path), str(path), as_document=json)
+        _check(network, recipe, read_lock(path), str(path), as_document=run.json)
         return
     old = read_lock(path) if path.exists() else None
-    new = _made(recipe, network, old, _INPUTS if update == _BOTH else (update,), cache_dir, quiet)
+    new = _made(recipe, network, old, _INPUTS if update == _BOTH else (update,), run)
     _write(path, new)
     from layersmith.recipe.lockdiff import changes
 
     changed = changes(old, new) if old is not None else []
-    typer.echo(_json(path, new, changed) if json else _text(path, old, new, changed))
+    typer.echo(_json(path, new, changed) if run.json else _text(path, old, new, changed))
 
 
 def _made(
@@ -101,22 +101,15 @@ def _made(
     network: RegistryOptions,
     old: Lock | None,
     update: Sequence[str],
-    cache_dir: Path | None,
-    quiet: bool,
+    run: Running,
 ) -> Lock:
     from layersmith.assemble.locked import kept_inputs
     from layersmith.assemble.locking import make_lock
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
 
     if old is not None and not recipe.target:
         recipe = recipe.over(old.wish)
     target_of(recipe)
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
+    with run.workshop(network) as workshop:
         return make_lock(workshop, recipe, kept_inputs(old, recipe, update), old)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "BundleFile",
     "LockFile",
     "Locked",
+    "TargetLocked",
     "as_json",
     "bundled_recipe",
     "fitting",
@@ -40,6 +41,10 @@ Locked = Annotated[
     typer.Option(
         "--locked", help="Take base, builder and times from the lock; end with 10 if it differs."
     ),
+]
+TargetLocked = Annotated[
+    bool,
+    typer.Option("--locked", help="Take the target's inputs from layersmith.lock."),
 ]
 BundleFile = Annotated[
     Path | None,

@@ -6,13 +6,12 @@ options of :func:`_wished`, so that they are listed once.
 
 from __future__ import annotations
 
-import inspect
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from layersmith.cli.gathering import command_of
 from layersmith.cli.image import (  # noqa: TC001 - typer reads the annotations
     Annotation,
     Cmd,
@@ -33,7 +32,7 @@ from layersmith.cli.network import (
     network_of,
 )
 from layersmith.cli.words import command, not_empty, pairs
-from layersmith.errors import Interrupted, RecipeError
+from layersmith.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,10 +239,10 @@ def _network(
     plain_http: PlainHttp = None,
     ca_file: CaFile = None,
     unverified: Unverified = None,
-) -> RegistryOptions:
+) -> tuple[RegistryOptions]:
     """Return how registries are to be spoken to, as far as the command line says."""
     pairs = mirror_pairs(mirror or (), "--mirror")
-    return network_of(pairs, plain_http or (), ca_file, unverified or ())
+    return (network_of(pairs, plain_http or (), ca_file, unverified or ()),)
 
 
 def takes_wish(run: Callable[..., None]) -> Callable[..., None]:
@@ -251,56 +250,9 @@ def takes_wish(run: Callable[..., None]) -> Callable[..., None]:
 
     An option that `run` names with another meaning takes the shared one's place.
     """
-    return _command_of(run, _wished, 2, _wished)
+    return command_of(run, _wished, 2)
 
 
 def takes_network(run: Callable[..., None]) -> Callable[..., None]:
     """Make a command of `run(network, **its own arguments and options)`."""
-    return _command_of(run, lambda **given: (_network(**given),), 1, _network)
-
-
-def _command_of(
-    run: Callable[..., None],
-    ask: Callable[..., tuple[Any, ...]],
-    asked: int,
-    listed: Callable[..., Any],
-) -> Callable[..., None]:
-    """Give `run` the options of `listed`; `ask` makes its first `asked` arguments of them."""
-    own = dict(list(inspect.signature(run).parameters.items())[asked:])
-    said = listed.__annotations__
-    hidden = {
-        name
-        for name in own
-        if said.get(name, run.__annotations__[name]) != run.__annotations__[name]
-    }
-    every = inspect.signature(listed).parameters
-    shared = {name: every[name] for name in every if name not in hidden}
-
-    def command(**given: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            first = ask(**{name: given[name] for name in shared})
-            run(*first, **{name: given[name] for name in own})
-        except KeyboardInterrupt:
-            # Who asks twice (timeout(1) does, of the process and of its group) is told once.
-            for again in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(again, signal.SIG_IGN)
-            raise Interrupted("interrupted; no tag was written") from None
-
-    mine = get_type_hints(run, run.__globals__ | _TYPES, include_extras=True)
-    hints = get_type_hints(listed, globals() | _TYPES, include_extras=True)
-    hints |= {name: mine[name] for name in own}
-    # What must be typed comes first, whoever asks for it.
-    parameters = {**shared, **own}
-    empty = inspect.Parameter.empty
-    names = sorted(parameters, key=lambda name: parameters[name].default is not empty)
-    command.__doc__ = run.__doc__
-    command.__annotations__ = {name: hints[name] for name in names}
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameters[name].replace(annotation=hints[name]) for name in names]
-    )
-    return command
-
-
-# The values that only the annotations of commands name; they are not looked at.
-_TYPES: dict[str, Any] = dict.fromkeys(("Target", "Recipe", "RegistryOptions"), Any)
+    return command_of(run, _network, 1)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.locks import BundleFile, Locked, LockFile, settled_recipe
-from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, takes_wish, target_of
+from layersmith.cli.options import RecipeFile, takes_wish, target_of
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
@@ -21,13 +21,12 @@ __all__ = ["plan"]
 def plan(
     recipe: Recipe,
     network: RegistryOptions,
+    *,
     file: RecipeFile = None,
     locked: Locked = False,
     lock_file: LockFile = None,
     bundle: BundleFile = None,
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Do everything but write: what goes into each platform's layer, and why.
 
@@ -39,18 +38,13 @@ def plan(
     layersmith plan --file layersmith.toml --locked
     ```
     """
+    from layersmith.assemble import pipeline
     from layersmith.assemble.inputs import resolve
-    from layersmith.assemble.pipeline import plan as run
-    from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render_plan as render
-    from layersmith.cli.progress import shown
 
     recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
     target = target_of(recipe)
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
-        planned = run(workshop, target, recipe, resolve(workshop, target, recipe, pinned), pinned)
-    typer.echo(render.plan_json(planned) if json else render.plan_text(planned))
+    with run.workshop(network) as workshop:
+        inputs = resolve(workshop, target, recipe, pinned)
+        planned = pipeline.plan(workshop, target, recipe, inputs, pinned)
+    typer.echo(render.plan_json(planned) if run.json else render.plan_text(planned))

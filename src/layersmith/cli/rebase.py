@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.locks import LockFile, locked_recipe
-from layersmith.cli.options import CacheDir, Json, Quiet, RecipeFile, Ref, takes_wish
+from layersmith.cli.locks import LockFile, TargetLocked, locked_recipe
+from layersmith.cli.options import RecipeFile, Ref, takes_wish
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,29 +73,24 @@ Push = Annotated[
         metavar="REF",
     ),
 ]
-Locked = Annotated[
-    bool,
-    typer.Option("--locked", help="Take the target's inputs from layersmith.lock."),
-]
 
 
 @takes_wish
 def rebase(
     recipe: Recipe,
     network: RegistryOptions,
+    *,
     ref: Ref,
     target: Onto = "",
     old_base: OldBase = "",
     allow_shadowing: Shadowing = False,
     platform: ChosenPlatforms = None,
     file: RecipeFile = None,
-    locked: Locked = False,
+    locked: TargetLocked = False,
     lock_file: LockFile = None,
     output: Output = "",
     push: Push = None,
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Put an application on a new base, all its platforms: only manifests and configs are made.
 
@@ -112,11 +107,8 @@ def rebase(
     """
     from msgspec import structs
 
+    from layersmith.assemble import rebasing
     from layersmith.assemble.inputs import FREE
-    from layersmith.assemble.rebasing import Wish
-    from layersmith.assemble.rebasing import rebase as run
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
 
     onto = target or recipe.target or recipe.base_image
     recipe = structs.replace(recipe, target=onto)
@@ -126,18 +118,14 @@ def rebase(
     recipe = structs.replace(
         recipe, platforms=tuple(platform or ()), output=output, push=tuple(push or ())
     )
-    wish = Wish(
+    wish = rebasing.Wish(
         ref=ref, onto=onto, recipe=recipe, pinned=pinned, old_base=old_base,
         shadowing=allow_shadowing,
     )  # fmt: skip
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
-        done = run(workshop, wish)
+    with run.workshop(network) as workshop:
+        done = rebasing.rebase(workshop, wish)
     timings = workshop.timings
-    typer.echo(_json(done, timings) if json else _text(done, timings))
+    typer.echo(_json(done, timings) if run.json else _text(done, timings))
 
 
 def _text(done: Rebased, timings: Mapping[str, float]) -> str:

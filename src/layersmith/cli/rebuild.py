@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.options import CacheDir, Json, Quiet, takes_network
+from layersmith.cli.options import takes_network
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import Differs, InvalidInput, one_line
 
 if TYPE_CHECKING:
@@ -55,13 +55,12 @@ ProvenanceFile = Annotated[
 @takes_network
 def rebuild(
     network: RegistryOptions,
+    *,
     ref: Image = "",
     bundle: BundleFile = None,
     lock: LockFile = None,
     provenance: ProvenanceFile = None,
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Assemble an image again, from what it says of itself: equal to the bit, or why not.
 
@@ -77,11 +76,8 @@ def rebuild(
     layersmith rebuild registry.site.example/team/python:3.13-debian13 --bundle python.bundle
     ```
     """
+    from layersmith.assemble import rebuilding
     from layersmith.assemble.bundled import open_bundle
-    from layersmith.assemble.rebuilding import Forgetful
-    from layersmith.assemble.rebuilding import rebuild as run
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
     from layersmith.recipe.lock import read_lock
 
     if not ref and bundle is None and provenance is None:
@@ -90,18 +86,15 @@ def rebuild(
         raise InvalidInput("--provenance says it all: leave out --bundle and --lock")
     if bundle is not None and lock is not None:
         raise InvalidInput("--lock beside --bundle", hint="a bundle has its lock: leave it out")
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress, Forgetful) as workshop,
-    ):
+    with run.workshop(network, rebuilding.Forgetful) as workshop:
         opened = open_bundle(bundle) if bundle is not None else None
         known = read_lock(lock) if lock is not None else None
         if provenance is not None:
             done = _proved(workshop, provenance, ref)
         else:
-            done = run(workshop, _published(workshop, ref, opened), lock=known, bundle=opened)
-    typer.echo(_json(done) if json else _text(done))
+            image = _published(workshop, ref, opened)
+            done = rebuilding.rebuild(workshop, image, lock=known, bundle=opened)
+    typer.echo(_json(done) if run.json else _text(done))
     if not done.is_equal:
         raise Differs(f"{done.name} is not what it is said to be made from")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.documents import file_name, write_document
 from layersmith.cli.options import CacheDir, OnePlatform, Quiet, takes_network
+from layersmith.cli.running import Running
 from layersmith.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -71,8 +71,6 @@ def sbom(
     from layersmith.assemble.describing import format_of, sboms
     from layersmith.assemble.inputs import Input
     from layersmith.assemble.rebuilding import published
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
     from layersmith.oci.documents import Platform
     from layersmith.stores.cache import CachedSource
 
@@ -80,11 +78,7 @@ def sbom(
     place = _place(ref)
     one = Platform.parse(platform) if platform else None
     is_folder = output.endswith("/") or (bool(output) and Path(output).is_dir())
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
+    with Running(cache_dir, json=False, quiet=quiet).workshop(network) as workshop:
         source = CachedSource(place.source(workshop.registries), workshop.cache)
         image = published(str(place), source, place.identifier)
         for found in _chosen(image, one, several=is_folder):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
 from layersmith.cli.options import CacheDir, Json, Quiet, takes_network
+from layersmith.cli.running import Running
 from layersmith.cli.words import not_empty
 from layersmith.errors import InvalidInput, one_line
 
@@ -121,8 +121,6 @@ def scan(
     ```
     """
     from layersmith.assemble.scanning import exports, report
-    from layersmith.assemble.workshop import Workshop
-    from layersmith.cli.progress import shown
     from layersmith.scan.severity import THRESHOLDS
     from layersmith.scan.verdict import decide, warnings
 
@@ -136,11 +134,7 @@ def scan(
             f"{one_line(form, 40)!r} is no format", hint=f"one of: {', '.join(_FORMS)}"
         )  # fmt: skip
     ignores = _ignores(ignore_file)
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
+    with Running(cache_dir, json, quiet).workshop(network) as workshop:
         opened = exports(workshop, network, db)
         found = _packages(workshop, ref, platform or [])
         done = report(ref, found, opened, ignores, _today())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.cachedir import cache_directory
-from layersmith.cli.options import CacheDir, Json, Quiet, Ref, takes_network
+from layersmith.cli.options import Ref, takes_network
+from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.errors import Differs, InvalidInput
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ Junit = Annotated[
 @takes_network
 def try_out(
     network: RegistryOptions,
+    *,
     ref: Ref,
     command: CommandWords = None,
     file: TestFile = None,
@@ -100,9 +101,7 @@ def try_out(
     user: UserIds = "",
     writable: Writable = None,
     junit: Junit = None,
-    cache_dir: CacheDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: Run,
 ) -> None:
     """Run an image's tests, or a command, in a sandbox: no daemon, no root, no network.
 
@@ -119,12 +118,9 @@ def try_out(
     layersmith test oci:dist/app --all-platforms --json
     ```
     """
+    from layersmith.assemble import testing
     from layersmith.assemble.places import Place
-    from layersmith.assemble.testing import Order
-    from layersmith.assemble.testing import test as run
-    from layersmith.assemble.workshop import Workshop
     from layersmith.cli import render_test
-    from layersmith.cli.progress import shown
     from layersmith.oci.documents import Platform
 
     trials = _trials(
@@ -132,7 +128,7 @@ def try_out(
     )
     if not 0 <= timeout < float("inf"):
         raise InvalidInput(f"--timeout {timeout:g}: it is in seconds")
-    order = Order(
+    order = testing.Order(
         place=Place.parse(ref),
         trials=trials,
         platforms=tuple(map(Platform.parse, platform or ())),
@@ -140,15 +136,11 @@ def try_out(
         runner=runner,
         timeout=timeout,
     )
-    with (
-        cache_directory(cache_dir) as cache,
-        shown(quiet=quiet) as progress,
-        Workshop(cache, network, progress) as workshop,
-    ):
-        report = run(workshop, order)
+    with run.workshop(network) as workshop:
+        report = testing.test(workshop, order)
     if junit is not None:
         render_test.write_junit(report, junit)
-    if json:
+    if run.json:
         typer.echo(render_test.report_json(report))
     else:
         typer.echo(render_test.table(report, verbose=bool(command)))
