@@ -63,7 +63,7 @@ def test_there_are_six_with_tests() -> None:
 def test_locks_have_hashes_and_name_no_index(name: str) -> None:
     text = (EXAMPLES / name / "requirements.txt").read_text()
     assert "://" not in text
-    locked, _ = read_locked(App(lock="requirements.txt"), EXAMPLES / name)
+    locked, *_ = read_locked(App(lock="requirements.txt"), EXAMPLES / name)
     pins = [
         locked.pins(Interpreter("3.13.5", machine, (2, 41)), (), ())
         for machine in ("x86_64", "aarch64")

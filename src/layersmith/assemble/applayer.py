@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from layersmith.analysis.objects import Objects
 from layersmith.apps.choosing import best, named, ranks
 from layersmith.apps.needs import check_needs, objects_in
@@ -44,11 +46,15 @@ _OURS: Final = "layersmith"
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The layer, the words that start it, and the libraries that it lacks, as allowed."""
+    """The layer, the words that start it, and the libraries that it lacks, as allowed.
+
+    `wheel` is what it was made from, if that was one.
+    """
 
     layer: TopLayer
     start: tuple[str, ...]
     unresolved: tuple[Unresolved, ...]
+    wheel: Chosen | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ class _Parts:
     contents: Contents
     objects: tuple[str, ...]
     files: frozenset[str]
+    wheel: Chosen | None = None
 
 
 def make_application(
@@ -101,7 +108,7 @@ def make_application(
     about = entries, parts.contents, epoch, dependencies.compressor
     task = f"pack {platform}"
     layer = make_layer(*about, workshop.cache, workshop.crew, task)
-    return Application(layer, start.words, unresolved)
+    return Application(layer, start.words, unresolved, parts.wheel)
 
 
 def _take_source(source: Source, interpreter: Interpreter, site: Site, parts: _Parts) -> None:
@@ -139,6 +146,8 @@ def _take_wheel(
     install(wheels[str(digest)], site, interpreter)
     parts.contents = WheelContents(wheels, parts.contents)
     parts.objects = tuple(objects_in(site.entries))
+    # Its URL is a path of this machine, and nobody asks for it again.
+    parts.wheel = structs.replace(chosen, url="")
 
 
 def _unresolved(

@@ -10,25 +10,24 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layersmith.apps.pins import Indexes
 from layersmith.apps.site import APP, VENV
 from layersmith.assemble.applayer import Application, make_application
-from layersmith.assemble.assembling import destinations
 from layersmith.assemble.compiling import find_compiler
-from layersmith.assemble.delivery import Blob, Delivery, Destination, bring_kept
-from layersmith.assemble.dependencies import Dependencies, Environment, Library
+from layersmith.assemble.delivery import Blob
+from layersmith.assemble.dependencies import Dependencies, Library
 from layersmith.assemble.lockfiles import read_locked
+from layersmith.assemble.orders import Applied, Built
+from layersmith.assemble.publishing import PLAIN, Publication, again, destinations, publish
 from layersmith.assemble.python_image import python_image
 from layersmith.assemble.reading import epoch_of, moment
 from layersmith.assemble.record import APPLICATION
 from layersmith.assemble.standing import CREATED, Said, Standing, put_on
 from layersmith.assemble.wheels import Shop, missing_error
-from layersmith.errors import OutputError, RecipeError, intention
+from layersmith.errors import RecipeError, intention
 from layersmith.oci.image import NewLayer, make_index
-from layersmith.recipe.application import App
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
@@ -37,116 +36,76 @@ if TYPE_CHECKING:
 
     from layersmith.apps.interpreter import Interpreter
     from layersmith.apps.pins import Locked
-    from layersmith.assemble.inputs import Pinned
-    from layersmith.assemble.outcome import TopLayer, Unresolved
-    from layersmith.assemble.places import Place
+    from layersmith.assemble.lockfiles import LockFiles
+    from layersmith.assemble.orders import Order
+    from layersmith.assemble.publishing import Beside, Signing
     from layersmith.assemble.python_image import PythonImage
     from layersmith.assemble.wheels import Chosen, Missing
     from layersmith.assemble.workshop import Workshop
-    from layersmith.oci.documents import Document, Index
+    from layersmith.attest.provenance import Subject
     from layersmith.oci.image import Image
-    from layersmith.recipe.recipe import Recipe
     from layersmith.rootfs.tree import Root
-    from layersmith.stores.registry_options import RegistryOptions
 
-__all__ = ["Applied", "Built", "Order", "build", "to_build"]
+__all__ = ["build", "to_build"]
 
 _DEFAULT: Final = "oci:dist/app"
-_TRIES: Final = 3  # a layer of an earlier run may have rotted, and is made anew
-# What an application says itself: the table is there for it.
-_OF_APPS: Final = ("entrypoint", "cmd", "workdir")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to build: a recipe with an application, and where its paths start.
-
-    `program` is the interpreter to compile with, if it is not to be searched for.
-    """
-
-    recipe: Recipe
-    folder: Path
-    network: RegistryOptions
-    pinned: Pinned
-    program: str = ""
-
-    @property
-    def app(self) -> App:
-        """The recipe's table."""
-        return self.recipe.app or App()
-
-    def check(self) -> None:
-        """Raise :class:`RecipeError` for what makes no sense together."""
-        if not (self.recipe.base_image or self.recipe.target):
-            raise RecipeError(
-                "no target and no base-image: on what?",
-                hint="give a target like 3.13-debian13, or --base-image REF",
-            )
-        for key in _OF_APPS:
-            if getattr(self.recipe, key) is not None:
-                raise RecipeError(f"{key} of an application stands in its table [app]")
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """One platform, done."""
-
-    image: Image
-    wheels: tuple[Chosen, ...]
-    environment: Environment
-    application: Application
-    unresolved: tuple[Unresolved, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The result: the Python image below, the index, what is in it, and its names."""
-
-    python: PythonImage
-    index: Document[Index]
-    applied: tuple[Applied, ...]
-    names: Sequence[str]
-
-
-def build(workshop: Workshop, order: Order) -> Built:
-    """Make the application's image for every platform and deliver the index.
+def build(
+    workshop: Workshop, order: Order, beside: Beside = PLAIN, signing: Signing | None = None
+) -> Built:
+    """Make the application's image for every platform and deliver the index, signed if asked.
 
     Raises :class:`RecipeError`, :class:`MissingWheels`, :class:`WheelError`,
     :class:`ClosureError` and :class:`StoreError`; then no tag was written.
     """
     order.check()
-    places = destinations(order.recipe, _DEFAULT)
-    for _ in range(_TRIES):
-        found = _build(workshop, order, places)
-        if found is not None:
-            return found
-    raise OutputError("the cache is damaged again and again", hint="is its disk sound?")
+    places = destinations(order.recipe, _DEFAULT, beside, signing)
+    aims = [(place, (place.tag or "latest",)) for place in places]
+
+    def attempt() -> Built | None:
+        python = python_image(workshop, order.recipe, order.pinned)
+        applied, files = _all_applied(workshop, order, python)
+        images = _publication(workshop, order, python, applied, files)
+        done = publish(workshop, images, aims, beside, signing)
+        return Built(python, images.top, applied, done) if done is not None else None
+
+    return again(attempt)
 
 
-def _build(workshop: Workshop, order: Order, places: Sequence[Place]) -> Built | None:
-    """Build it; None where a layer of an earlier run is needed and no longer whole."""
-    python = python_image(workshop, order.recipe, order.pinned)
-    applied = _all_applied(workshop, order, python)
-    epoch = epoch_of(python.images)
+def _publication(
+    workshop: Workshop,
+    order: Order,
+    python: PythonImage,
+    applied: Sequence[Applied],
+    files: LockFiles,
+) -> Publication:
+    """Return the images, who has their layers, and how it is said that they were made."""
     about = Standing(image=str(python.input.digest), python=python.version)
-    annotations = {**_annotations(order, python, epoch), APPLICATION: about.text()}
-    index = make_index([p.image for p in applied], annotations)
-    layers = [layer.layer.descriptor for p in applied for layer in _layers(p)]
-    blobs = [*python.blobs(), *(Blob(layer, workshop.cache, None) for layer in layers)]
-    delivery = Delivery.of_images(index, [p.image for p in applied], blobs)
-    tagged = [(place, place.tag or "latest") for place in places]
-    with workshop.timed("deliver"):
-        sinks = [Destination(place.sink(workshop.registries), (tag,)) for place, tag in tagged]
-        if not bring_kept(workshop, delivery, sinks):
-            return None
-    return Built(python, index, applied, [place.named(tag) for place, tag in tagged])
+    said = _annotations(order, python, epoch_of(python.images))
+    images = [one.image for one in applied]
+    layers = [layer.layer.descriptor for one in applied for layer in one.layers]
+
+    def stated(subjects: Sequence[Subject]) -> bytes:
+        from layersmith.assemble.ingredients import built_of  # noqa: PLC0415 - seldom asked for
+
+        return built_of(order, python, applied, files).statement(subjects)
+
+    return Publication(
+        name="application",
+        origin=python.input.place,
+        top=make_index(images, {**said, APPLICATION: about.text()}),
+        images=images,
+        blobs=[*python.blobs(), *(Blob(layer, workshop.cache, None) for layer in layers)],
+        statement=stated,
+    )
 
 
 def to_build(workshop: Workshop, order: Order) -> list[Missing]:
     """Return the wheels that have to be built, for all platforms."""
     order.check()
     python = python_image(workshop, order.recipe, order.pinned)
-    locked, shop = _shop(workshop, order)
+    locked, shop, _ = _shop(workshop, order)
     with closing(shop):
         missing: list[Missing] = []
         for image in python.images:
@@ -155,8 +114,10 @@ def to_build(workshop: Workshop, order: Order) -> list[Missing]:
     return missing
 
 
-def _all_applied(workshop: Workshop, order: Order, python: PythonImage) -> tuple[Applied, ...]:
-    locked, shop = _shop(workshop, order)
+def _all_applied(
+    workshop: Workshop, order: Order, python: PythonImage
+) -> tuple[tuple[Applied, ...], LockFiles]:
+    locked, shop, files = _shop(workshop, order)
     with closing(shop):
         found, missing = [], []
         with workshop.timed("choose wheels"):
@@ -171,18 +132,19 @@ def _all_applied(workshop: Workshop, order: Order, python: PythonImage) -> tuple
             workshop.timed("make layers"),
             workshop.crew.pool(len(found), "platform") as pool,
         ):
-            return tuple(pool.map(lambda each: _applied(order, python, shop, *each), found))
+            made = pool.map(lambda each: _applied(order, python, shop, *each), found)
+            return tuple(made), files
 
 
-def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop]:
+def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop, LockFiles]:
     app = order.app
     own = tuple(order.folder / place for place in app.wheel_dirs)
     if not app.lock:
         if app.extras or app.groups:
             raise RecipeError("extras and groups are of a lock, and there is none")
-        return None, Shop(workshop, order.network, Indexes(), order.folder, own)
-    locked, folder = read_locked(app, order.folder)
-    return locked, Shop(workshop, order.network, locked.indexes, folder, own)
+        return None, Shop(workshop, order.network, Indexes(), order.folder, own), ()
+    locked, folder, files = read_locked(app, order.folder)
+    return locked, Shop(workshop, order.network, locked.indexes, folder, own), files
 
 
 def _choose(
@@ -292,7 +254,3 @@ def _said(order: Order, application: Application) -> Said:
 def _annotations(order: Order, python: PythonImage, epoch: int) -> dict[str, str]:
     made = {**python.about, CREATED: moment(epoch)}
     return {**made, **order.recipe.annotations, **order.app.annotations}
-
-
-def _layers(one: Applied) -> tuple[TopLayer, ...]:
-    return one.environment.layer, one.application.layer

@@ -12,29 +12,39 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.assemble.delivery import Blob, Delivery
-from layersmith.assemble.describing import format_of, keep, sboms
+from layersmith.assemble.describing import keep, sboms
+from layersmith.assemble.inputs import Input
 from layersmith.assemble.outcome import Attached
 from layersmith.assemble.reading import created_at
 from layersmith.assemble.referrers import Listed, tag_lists
-from layersmith.errors import InvalidInput
+from layersmith.attest.provenance import MEDIA_TYPE, PREDICATE_TYPE, Subject
+from layersmith.errors import InvalidInput, NotFound
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_MANIFEST, Descriptor, Document, Manifest
 from layersmith.oci.graph import Node
+from layersmith.stores.cache import CachedSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from layersmith.assemble.inputs import Inputs
-    from layersmith.assemble.outcome import Outcome
+    from layersmith.assemble.describing import Format
     from layersmith.assemble.places import Place, Repository
+    from layersmith.assemble.publishing import Publication
     from layersmith.assemble.workshop import Workshop
-    from layersmith.oci.documents import Index
+    from layersmith.oci.content import Readable
+    from layersmith.oci.documents import Index, Platform
     from layersmith.oci.image import Image
 
-__all__ = ["attached_sboms", "check_places", "lists_at", "referrer", "with_attached"]
+__all__ = [
+    "attached_sboms", "attached_statement", "check_places", "lists_at", "referrer",
+    "with_attached",
+]  # fmt: skip
 
 _CREATED: Final = "org.opencontainers.image.created"
 _TITLE: Final = "org.opencontainers.image.title"
+_STATEMENT: Final = "provenance.json"
+_PREDICATE: Final = "in-toto.io/predicate-type"
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
@@ -76,15 +86,49 @@ def referrer(
 
 
 def attached_sboms(
-    workshop: Workshop, inputs: Inputs, outcome: Outcome, names: Sequence[str]
+    workshop: Workshop, publication: Publication, formats: Sequence[Format]
 ) -> Iterator[Attached]:
     """Yield an SBOM of every platform in every format, attached to its manifest."""
-    formats = [format_of(name) for name in names]
-    for made in outcome.made:
-        image = made.image
-        contents = sboms(workshop, inputs[0], image, formats)
+    source = CachedSource(_Layers(publication), workshop.cache)
+    input_ = Input(source, publication.origin, publication.top)
+    for image in publication.images:
+        contents = sboms(workshop, input_, image, formats)
         for one, content in zip(formats, contents, strict=True):
             yield _about(image, content, one.media_type, one.suffix)
+
+
+def attached_statement(workshop: Workshop, publication: Publication) -> Iterator[Attached]:
+    """Yield one statement of how the images were made, attached to the index and to each."""
+    if publication.statement is None:
+        return
+    images = sorted(publication.images, key=lambda image: image.platform.key)
+    top, name = publication.top.descriptor, publication.name
+    about: dict[Digest, tuple[str, Platform | None]] = {top.digest: (name, None)}
+    for image in images:
+        about[image.manifest.descriptor.digest] = f"{name} {image.platform}", image.platform
+    raw = publication.statement([Subject(said, digest) for digest, (said, _) in about.items()])
+    content = keep(workshop, raw, MEDIA_TYPE)
+    epoch = max(map(created_at, images))
+    notes = {_PREDICATE: PREDICATE_TYPE}
+    for subject in (top, *(image.manifest.descriptor for image in images)):
+        manifest = referrer(subject, content, MEDIA_TYPE, _STATEMENT, epoch, notes)
+        yield Attached(_STATEMENT, about[subject.digest][1], subject, content, manifest)
+
+
+class _Layers:
+    """A source of the layers that are published: each from who has it."""
+
+    def __init__(self, publication: Publication) -> None:
+        self.name = publication.name
+        self._blobs = {blob.descriptor.digest: blob for blob in publication.blobs}
+
+    def resolve(self, identifier: str) -> Descriptor:
+        """Refuse: there are no tags, only layers."""
+        raise NotFound(f"{identifier} is no layer of {self.name}")
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
+        """Open a layer, verified while it is read."""
+        return self._blobs[descriptor.digest].open()
 
 
 def with_attached(workshop: Workshop, delivery: Delivery, attached: Sequence[Attached]) -> Delivery:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layersmith.oci.documents import Descriptor, Document, Platform
     from layersmith.stores.registry import Registries
 
-__all__ = ["Copied", "copy", "find_top"]
+__all__ = ["Copied", "copy", "find_top", "whole"]
 
 # Content that only its own URLs may give out (image-spec layer.md, "Non-Distributable").
 _NOT_TO_BE_MOVED: Final = ("nondistributable", "rootfs.foreign")
@@ -91,6 +91,12 @@ def copy(
         referrers=[one.descriptor for one in beside.nodes],
         left=[d for d in _blobs(node, beside).values() if not _is_to_be_moved(d)],
     )
+
+
+def whole(source: Source, origin: Place, top: Descriptor) -> Delivery:
+    """Return the delivery of what is at a place, and all that is below it."""
+    with intention(f"reading {origin}"):
+        return _delivery(source, origin, walk(source, top), _Beside(), {})
 
 
 def find_top(source: Source, identifier: str, platform: Platform | None) -> Descriptor:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from layersmith.assemble.crew import Crew
-    from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Readable, Sink
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Descriptor, Document
@@ -33,7 +32,6 @@ __all__ = [
     "Holder",
     "Stale",
     "bring",
-    "bring_kept",
     "deliver",
     "stale",
 ]
@@ -81,12 +79,15 @@ class Delivery:
 
     @classmethod
     def of_images(
-        cls, index: Document[Index], images: Sequence[Image], blobs: Sequence[Blob]
+        cls,
+        top: Document[Index] | Document[Manifest],
+        images: Sequence[Image],
+        blobs: Sequence[Blob],
     ) -> Delivery:
-        """Return the delivery of an index over `images`, whose layers are `blobs`."""
+        """Return the delivery of an index over `images`, or of one; their layers are `blobs`."""
         configs = {image.config.descriptor.digest: image.config for image in images}
-        stages = (list(configs.values()), [image.manifest for image in images], [index])
-        return cls(top=index.descriptor, blobs=blobs, stages=stages)
+        stages = (list(configs.values()), [image.manifest for image in images], [top])
+        return cls(top=top.descriptor, blobs=blobs, stages=stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,25 +166,6 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
             with suppress(LayersmithError):
                 destination.sink.abandon()
         raise
-
-
-def bring_kept(workshop: Workshop, delivery: Delivery, places: Sequence[Destination]) -> bool:
-    """Bring everything to where it has to be; False if a layer of an earlier run is not whole.
-
-    Such a layer is verified only where a place lacks it. Raises as :func:`bring` does.
-    """
-    tags = stale(delivery, places)
-    needed = [layer for layer in workshop.cache.kept() if _lacking(tags, layer)]
-    if not all(map(workshop.cache.intact, needed)):
-        return False
-    bring(delivery, tags, workshop.crew)
-    return True
-
-
-def _lacking(tags: Sequence[Stale], layer: Descriptor) -> bool:
-    """Tell whether a layer has to be brought somewhere; who has it is believed."""
-    sinks = {id(destination.sink): destination.sink for destination, _ in tags}
-    return not all(sink.has(layer) for sink in sinks.values())
 
 
 class _Carrier:

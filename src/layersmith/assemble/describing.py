@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layersmith.attest.inventory import Inventory
     from layersmith.oci.image import Image
 
-__all__ = ["FORMATS", "Format", "format_of", "inventory", "keep", "sboms"]
+__all__ = ["FORMATS", "Format", "format_of", "inventory", "is_described", "keep", "sboms"]
 
 _READERS: Final = 6
 # Changes with anything in the code that gives another document for the same image.
@@ -72,6 +72,11 @@ def sboms(
             workshop.cache.remember(_key(image, one), encode(made))
             found[at] = made
     return [descriptor for descriptor in found if descriptor is not None]
+
+
+def is_described(workshop: Workshop, image: Image, formats: Sequence[Format]) -> bool:
+    """Tell whether the SBOMs of an image were made before, so that nothing of it is read."""
+    return all(_known(workshop, image, one) is not None for one in formats)
 
 
 def inventory(workshop: Workshop, input_: Input, image: Image) -> Inventory:

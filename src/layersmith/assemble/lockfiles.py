@@ -11,13 +11,14 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from packaging.pylock import is_valid_pylock_path
 
 from layersmith.apps.pylock import PylockFile
 from layersmith.apps.requirements import parse_requirements
 from layersmith.errors import RecipeError, one_line, typed
+from layersmith.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from layersmith.apps.pins import Locked, Pin
     from layersmith.recipe.application import App
 
-__all__ = ["read_locked"]
+__all__ = ["LockFiles", "Read", "read_locked"]
 
 _MOST: Final = 32 << 20
 _LONGEST: Final = 120  # seconds: an export reads one file
@@ -80,25 +81,41 @@ _EXPORTERS: Final = {
 }  # fmt: skip
 
 
-def read_locked(app: App, folder: Path) -> tuple[Locked, Path]:
-    """Return the lock of an application, and where the paths in it start.
+# The names of files, and what was in them.
+LockFiles: TypeAlias = tuple[tuple[str, Digest], ...]
+
+
+class Read(NamedTuple):
+    """A lock, where the paths in it start, and the files that it was read from."""
+
+    locked: Locked
+    folder: Path
+    files: LockFiles
+
+
+def read_locked(app: App, folder: Path) -> Read:
+    """Return the lock of an application.
 
     Raises :class:`RecipeError` for a lock that cannot be read or exported.
     """
     path = folder / app.lock
-    if exporter := _EXPORTERS.get(path.name):
-        text, where = _exported(exporter, path, app), one_line(str(path))
-        if exporter.pylock:
-            return _Chosen(PylockFile(text.encode(), where)), path.parent
-        return _Chosen(_requirements(text, where, path.parent)), path.parent
     raw, where = _read(path), one_line(str(path))
+    files = [(path.name, Digest.of(raw))]
+    if exporter := _EXPORTERS.get(path.name):
+        text = _exported(exporter, path, app)
+        if exporter.pylock:
+            locked: Locked = PylockFile(text.encode(), where)
+        else:
+            locked = _requirements(text, where, path.parent, files)
+        return Read(_Chosen(locked), path.parent, tuple(files))
     if is_valid_pylock_path(path):
-        return PylockFile(raw, where), path.parent
+        return Read(PylockFile(raw, where), path.parent, tuple(files))
     if path.suffix == ".toml":
         raise RecipeError(
             f"{where} is no lock by its name", hint="it is pylock.toml, or pylock.NAME.toml"
         )
-    return _requirements(_text(raw, where), where, path.parent), path.parent
+    locked = _requirements(_text(raw, where), where, path.parent, files)
+    return Read(locked, path.parent, tuple(files))
 
 
 class _Chosen:
@@ -116,12 +133,16 @@ class _Chosen:
         return self._locked.pins(interpreter, (), ())
 
 
-def _requirements(text: str, where: str, folder: Path) -> Locked:
+def _requirements(text: str, where: str, folder: Path, files: list[tuple[str, Digest]]) -> Locked:
+    """Read requirements; what they include is added to `files`."""
+
     def read(named: str, _by: str) -> tuple[str, str]:
         if "://" in named:
             raise RecipeError(f"{typed(named, 100)!r} is elsewhere", place=where)
         path = folder / named
-        return one_line(str(path)), _text(_read(path), one_line(str(path)))
+        raw = _read(path)
+        files.append((path.name, Digest.of(raw)))
+        return one_line(str(path)), _text(raw, one_line(str(path)))
 
     return parse_requirements(text, where, os.environ, read)
 
@@ -145,7 +166,6 @@ def _text(raw: bytes, where: str) -> str:
 
 
 def _exported(exporter: _Exporter, path: Path, app: App) -> str:
-    _read(path)  # that there is none is the first thing to say
     command = exporter.command(path, app.extras, app.groups)
     program = shutil.which(exporter.program)
     if program is None:

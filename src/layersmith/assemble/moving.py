@@ -10,7 +10,7 @@ from msgspec import structs
 from layersmith.assemble.fitting import Fit, Fitting
 from layersmith.assemble.reading import epoch_of, moment
 from layersmith.assemble.standing import CREATED, put_on
-from layersmith.errors import intention
+from layersmith.errors import ClosureError, intention, one_line
 from layersmith.oci.image import NewLayer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.image import Image
 
-__all__ = ["Choice", "Moved", "Trio", "move", "own_annotations"]
+__all__ = ["Choice", "Moved", "Trio", "move_all", "own_annotations"]
 
 
 # An image, where it stands, and the base that it is to stand on.
@@ -56,7 +56,45 @@ class Moved:
     choices: tuple[Choice, ...]
 
 
-def move(
+def move_all(
+    workshop: Workshop,
+    found: Input,
+    python: PythonImage,
+    trios: Sequence[Trio],
+    allow: Sequence[str],
+    *,
+    shadowing: bool,
+) -> tuple[Moved, ...]:
+    """Return every platform on the new base; raises :class:`ClosureError` with every reason."""
+
+    def one(trio: Trio) -> Moved:
+        return _move(workshop, found, python, trio, allow, shadowing=shadowing)
+
+    with workshop.crew.pool(len(trios), "platform") as pool:
+        moved = tuple(pool.map(one, trios))
+    _refuse(moved)
+    return moved
+
+
+def _refuse(moved: Sequence[Moved]) -> None:
+    """Raise :class:`ClosureError` with every reason, of all platforms."""
+    problems = [
+        f"{one.before.platform}: {one_line(problem)}"
+        for one in moved
+        for problem in one.fit.problems
+    ]
+    if not problems:
+        return
+    hidden = any(one.fit.hidden for one in moved)
+    raise ClosureError(
+        "the application does not fit the new base",
+        problems=tuple(problems),
+        hint="build it anew with layersmith app build, or take another base"
+        + ("; if its files may hide the base's: --allow-shadowing" if hidden else ""),
+    )
+
+
+def _move(
     workshop: Workshop,
     found: Input,
     python: PythonImage,

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from layersmith import __version__
-from layersmith.assemble.attaching import referrer
 from layersmith.assemble.comparing import Difference
-from layersmith.assemble.describing import keep
 from layersmith.assemble.inputs import resolve
 from layersmith.assemble.locked import pinned_by
-from layersmith.assemble.outcome import Attached
 from layersmith.assemble.reading import created_at
-from layersmith.attest.provenance import (
-    MEDIA_TYPE,
-    PREDICATE_TYPE,
-    Subject,
-    parse_provenance,
-    statement,
-)
+from layersmith.attest.provenance import Subject, parse_provenance
 from layersmith.errors import InvalidInput, one_line
 from layersmith.oci.strictjson import MAX_DOCUMENT
 from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
@@ -35,28 +26,7 @@ if TYPE_CHECKING:
     from layersmith.attest.provenance import Claim
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["attached_provenance", "check_subject", "lock_made_by", "prove", "read_provenance"]
-
-_SUFFIX: Final = "provenance.json"
-_PREDICATE: Final = "in-toto.io/predicate-type"
-
-
-def attached_provenance(
-    workshop: Workshop, recipe: Recipe, inputs: Inputs, outcome: Outcome
-) -> Iterator[Attached]:
-    """Yield one statement, attached to the index and to every platform's manifest."""
-    lock = lock_made_by(recipe, inputs, outcome)
-    raw = statement(lock, list(_subjects(recipe, outcome)))
-    content = keep(workshop, raw, MEDIA_TYPE)
-    epoch = max(about.epoch for about in lock.platforms.values())
-    about = {_PREDICATE: PREDICATE_TYPE}
-    index = outcome.index.descriptor
-    manifest = referrer(index, content, MEDIA_TYPE, _SUFFIX, epoch, about)
-    yield Attached(_SUFFIX, None, index, content, manifest)
-    for made in outcome.made:
-        subject = made.image.manifest.descriptor
-        manifest = referrer(subject, content, MEDIA_TYPE, _SUFFIX, epoch, about)
-        yield Attached(_SUFFIX, made.image.platform, subject, content, manifest)
+__all__ = ["check_subject", "lock_made_by", "prove", "read_provenance"]
 
 
 def lock_made_by(recipe: Recipe, inputs: Inputs, outcome: Outcome) -> Lock:

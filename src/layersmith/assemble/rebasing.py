@@ -12,17 +12,17 @@ Layers are only mounted, or copied by digest: what is written is JSON.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
-from layersmith.assemble.assembling import destinations
-from layersmith.assemble.delivery import Blob, Delivery, Destination, bring_kept
+from layersmith.assemble.delivery import Blob
 from layersmith.assemble.fitting import Fit
 from layersmith.assemble.inputs import load_input
-from layersmith.assemble.moving import Moved, move, own_annotations
+from layersmith.assemble.moving import Moved, move_all, own_annotations
 from layersmith.assemble.places import Place
+from layersmith.assemble.publishing import PLAIN, Publication, again, destinations, publish
 from layersmith.assemble.python_image import python_image
 from layersmith.assemble.reading import created_at, moment
 from layersmith.assemble.record import APPLICATION, is_ours
@@ -34,11 +34,9 @@ from layersmith.assemble.standing import (
     standing_of,
 )
 from layersmith.errors import (
-    ClosureError,
     DocumentError,
     InvalidInput,
     InvalidTarget,
-    OutputError,
     RecipeError,
     intention,
     one_line,
@@ -58,8 +56,10 @@ if TYPE_CHECKING:
 
     from layersmith.assemble.inputs import Input, Pinned
     from layersmith.assemble.moving import Trio
+    from layersmith.assemble.publishing import Beside, Published, Signing
     from layersmith.assemble.python_image import PythonImage
     from layersmith.assemble.workshop import Workshop
+    from layersmith.attest.provenance import Subject
     from layersmith.oci.documents import Document, Manifest
     from layersmith.oci.image import Image
 
@@ -69,7 +69,7 @@ _DEFAULT: Final = "oci:dist/rebased"
 _FROM: Final = f"{OUR_KEYS}rebased-from."
 _VERSION: Final = "org.opencontainers.image.version"
 _PYTHON: Final = "PYTHON_VERSION"
-_TRIES: Final = 3  # as in `applying`
+_NAME: Final = "application"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +96,14 @@ class Rebased:
     python: PythonImage
     index: Document[Index] | Document[Manifest]
     moved: tuple[Moved, ...]
-    names: Sequence[str]
+    published: Published
     is_same: bool
 
 
-def rebase(workshop: Workshop, wish: Wish) -> Rebased:
-    """Put the application on the new base and deliver the index.
+def rebase(
+    workshop: Workshop, wish: Wish, beside: Beside = PLAIN, signing: Signing | None = None
+) -> Rebased:
+    """Put the application on the new base and deliver the index, signed if asked.
 
     Raises :class:`ClosureError` with every reason why it does not fit, :class:`InvalidInput` for
     what is no application or was changed, :class:`NotFound` for a platform that the new base
@@ -114,15 +116,29 @@ def rebase(workshop: Workshop, wish: Wish) -> Rebased:
     with intention(str(place)):
         standings = list(_standings(workshop, wish, images))
     recipe = _recipe(wish, images)
-    places = destinations(recipe, _DEFAULT)
-    for _ in range(_TRIES):
+    places = destinations(recipe, _DEFAULT, beside, signing)
+    aims = [(place, (_tag(place, found.place),)) for place in places]
+
+    def attempt() -> Rebased | None:
         with intention(f"rebasing onto {one_line(wish.onto, 200)}"):
             python = python_image(workshop, recipe, wish.pinned)
         trios = list(zip(images, standings, python.images, strict=True))
-        done = _rebased(workshop, wish, found, places, trios, python)
-        if done is not None:
-            return done
-    raise OutputError("the cache is damaged again and again", hint="is its disk sound?")
+        is_same = _is_there(found, trios)
+        if is_same:
+            moved = tuple(Moved(i, base, i, s.layers, Fit(), ()) for i, s, base in trios)
+            published = _as_it_is(workshop, found, images)
+        else:
+            allow, shadowing = wish.recipe.allow_unresolved, wish.shadowing
+            moved = move_all(workshop, found, python, trios, allow, shadowing=shadowing)
+            published = _publication(recipe, found, python, trios, moved)
+        # Where nothing was made, what has been named is all that there is to do.
+        wanted = aims if not is_same or recipe.push or recipe.output else ()
+        done = publish(workshop, published, wanted, beside, signing)
+        if done is None:
+            return None
+        return Rebased(found.place, found.top, python, published.top, moved, done, is_same)
+
+    return again(attempt)
 
 
 def _images(found: Input, recipe: Recipe) -> tuple[Image, ...]:
@@ -190,91 +206,60 @@ def _recipe(wish: Wish, images: Sequence[Image]) -> Recipe:
     return structs.replace(recipe, target=wish.onto, base_image="")
 
 
-def _rebased(
-    workshop: Workshop,
-    wish: Wish,
-    found: Input,
-    places: Sequence[Place],
-    trios: Sequence[Trio],
-    python: PythonImage,
-) -> Rebased | None:
-    """Make and deliver it; None where a layer of an earlier run is no longer whole."""
-    if all(s.image == base.manifest.descriptor.digest for _, s, base in trios):
-        moved = tuple(Moved(i, base, i, s.layers, Fit(), ()) for i, s, base in trios)
-        if len(moved) == _count(found):
-            names = _copied(workshop, wish, found, places)
-            return Rebased(found.place, found.top, python, found.top, moved, names, True)
-    with workshop.crew.pool(len(trios), "platform") as pool:
-        allow, shadowing = wish.recipe.allow_unresolved, wish.shadowing
-        moved = tuple(
-            pool.map(
-                lambda trio: move(workshop, found, python, trio, allow, shadowing=shadowing), trios
-            )
-        )
-    _refuse(moved)
-    index = make_index([one.image for one in moved], _about(found, python, moved, trios))
-    blobs = [
-        *python.blobs(),
-        *(
-            Blob(layer, found.source, found.place.reference)
-            for one in moved
-            for layer in one.image.manifest.value.layers[-one.layers :]
-        ),
-    ]
-    delivery = Delivery.of_images(index, [one.image for one in moved], blobs)
-    tagged = [(place, _tag(place, found.place)) for place in places]
-    with workshop.timed("deliver"):
-        sinks = [Destination(place.sink(workshop.registries), (tag,)) for place, tag in tagged]
-        if not bring_kept(workshop, delivery, sinks):
-            return None
-    names = [place.named(tag) for place, tag in tagged]
-    return Rebased(found.place, found.top, python, index, moved, names, False)
-
-
-def _count(found: Input) -> int:
-    """Return how many images there are."""
+def _is_there(found: Input, trios: Sequence[Trio]) -> bool:
+    """Tell whether all that there is stands on the new base already."""
+    is_same = all(s.image == base.manifest.descriptor.digest for _, s, base in trios)
     value = found.top.value
-    return len(list(every_image(found.source, value))) if isinstance(value, Index) else 1
+    count = len(list(every_image(found.source, value))) if isinstance(value, Index) else 1
+    return is_same and len(trios) == count
+
+
+def _as_it_is(workshop: Workshop, found: Input, images: Sequence[Image]) -> Publication:
+    """Return the image as it is, with whatever else there is below its index."""
+    from layersmith.assemble.copying import whole  # noqa: PLC0415 - seldom needed
+
+    delivery = whole(found.place.source(workshop.registries), found.place, found.top.descriptor)
+    return Publication(
+        name=_NAME,
+        origin=found.place,
+        top=found.top,
+        images=images,
+        blobs=delivery.blobs,
+        whole=delivery,
+    )
+
+
+def _publication(
+    recipe: Recipe,
+    found: Input,
+    python: PythonImage,
+    trios: Sequence[Trio],
+    moved: Sequence[Moved],
+) -> Publication:
+    """Return the images, who has their layers, and how it is said that they were made."""
+
+    def stated(subjects: Sequence[Subject]) -> bytes:
+        from layersmith.assemble.ingredients import rebased_of  # noqa: PLC0415 - seldom asked for
+
+        return rebased_of(recipe, found, python, moved).statement(subjects)
+
+    own = (
+        Blob(layer, found.source, found.place.reference)
+        for one in moved
+        for layer in one.image.manifest.value.layers[-one.layers :]
+    )
+    return Publication(
+        name=_NAME,
+        origin=found.place,
+        top=make_index([one.image for one in moved], _about(found, python, moved, trios)),
+        images=[one.image for one in moved],
+        blobs=[*python.blobs(), *own],
+        statement=stated,
+    )
 
 
 def _tag(place: Place, origin: Place) -> str:
     return place.tag or origin.tag or "latest"
-
-
-def _copied(workshop: Workshop, wish: Wish, found: Input, places: Sequence[Place]) -> Sequence[str]:
-    """Bring the image as it is to the places that were named."""
-    if not (wish.recipe.push or wish.recipe.output):
-        return ()
-    from layersmith.assemble.copying import copy  # noqa: PLC0415 - seldom needed
-
-    origin = found.place
-    if not origin.repository:  # what a docker-archive has is found by its name
-        origin = replace(origin, digest=found.digest)
-    names = []
-    with workshop.timed("deliver"):
-        for place in places:
-            target = replace(place, tag=_tag(place, found.place))
-            pair = origin, target
-            names.append(copy(workshop.registries, workshop.crew, pair, None, referrers=False).name)
-    return names
-
-
-def _refuse(moved: Sequence[Moved]) -> None:
-    """Raise :class:`ClosureError` with every reason, of all platforms."""
-    problems = [
-        f"{one.before.platform}: {one_line(problem)}"
-        for one in moved
-        for problem in one.fit.problems
-    ]
-    if not problems:
-        return
-    hidden = any(one.fit.hidden for one in moved)
-    raise ClosureError(
-        "the application does not fit the new base",
-        problems=tuple(problems),
-        hint="build it anew with layersmith app build, or take another base"
-        + ("; if its files may hide the base's: --allow-shadowing" if hidden else ""),
-    )
 
 
 def _about(

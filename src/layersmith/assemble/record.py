@@ -17,12 +17,12 @@ from layersmith.oci.image import OUR_KEYS
 from layersmith.recipe.shape import parse_shape, shape_digest, shape_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from layersmith.assemble.inputs import Input
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["APPLICATION", "COMPRESSOR", "Record", "is_ours", "recorded"]
+__all__ = ["APPLICATION", "COMPRESSOR", "Record", "is_ours", "made_from", "recorded"]
 
 _ABOUT: Final = "org.opencontainers.image."
 _BASE: Final = f"{_ABOUT}base."
@@ -48,6 +48,16 @@ def recorded(recipe: Recipe, base: Input, builder: Input) -> dict[str, str]:
         _RECIPE_DIGEST: str(shape_digest(recipe)),
     }
     return about if len(text) > _LARGEST else {**about, _RECIPE: text}
+
+
+def made_from(annotations: Mapping[str, str]) -> Iterator[tuple[str, str, Digest]]:
+    """Yield what a Python image was assembled from, as :func:`recorded` has it.
+
+    That is base and builder, each as it was named (empty for a file), and its digest.
+    """
+    for what, prefix in (("base", _BASE), ("builder", _BUILDER)):
+        name = annotations.get(f"{prefix}name", "")
+        yield what, name, Digest(annotations[f"{prefix}digest"])
 
 
 def is_ours(annotations: Mapping[str, str]) -> bool:

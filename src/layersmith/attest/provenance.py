@@ -24,13 +24,13 @@ from layersmith.recipe.lock import Lock, parse_lock, write_lock
 from layersmith.recipe.shape import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from layersmith.recipe.lock import LockedInput
+    from layersmith.recipe.lock import LockedInput, Made
 
 __all__ = [
-    "MEDIA_TYPE", "PREDICATE_TYPE", "Claim", "Subject", "parse_provenance", "predicate",
-    "statement",
+    "APP_TYPE", "MEDIA_TYPE", "PREDICATE_TYPE", "REBASE_TYPE", "Claim", "Subject", "digest_set",
+    "located", "parse_provenance", "predicate", "predicate_of", "stated", "statement",
 ]  # fmt: skip
 
 MEDIA_TYPE: Final = "application/vnd.in-toto+json"
@@ -38,6 +38,8 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 # Changes with the meaning of the parameters: docs/provenance.md.
 BUILD_TYPE: Final = "https://layersmith.dev/provenance/assemble/v1"
+APP_TYPE: Final = "https://layersmith.dev/provenance/app/v1"
+REBASE_TYPE: Final = "https://layersmith.dev/provenance/rebase/v1"
 BUILDER_ID: Final = "https://layersmith.dev/provenance/unattested-builder/v1"
 
 
@@ -57,36 +59,40 @@ class Claim(NamedTuple):
 
 def statement(lock: Lock, subjects: Sequence[Subject]) -> bytes:
     """Return the statement that `subjects` were assembled by `lock`: always the same bytes."""
-    return encode(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": [{"name": s.name, "digest": _digest_set(s.digest)} for s in subjects],
-            "predicateType": PREDICATE_TYPE,
-            "predicate": predicate(lock),
-        }
-    )
+    return stated(predicate(lock), subjects)
 
 
 def predicate(lock: Lock) -> dict[str, Any]:
     """Return SLSA's provenance alone: what ``attest --predicate`` of signers takes."""
+    return predicate_of(_definition(lock), lock.made)
+
+
+def stated(what: Mapping[str, Any], subjects: Sequence[Subject]) -> bytes:
+    """Return the statement that says a predicate of `subjects`."""
+    return encode(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": s.name, "digest": digest_set(s.digest)} for s in subjects],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": what,
+        }
+    )
+
+
+def predicate_of(definition: Mapping[str, Any], made: Made) -> dict[str, Any]:
+    """Return provenance with a build definition and the programs that carried it out."""
+    version = {"layersmith": made.layersmith, "compressor": made.compressor}
     return {
-        "buildDefinition": _definition(lock),
-        "runDetails": {
-            "builder": {
-                "id": BUILDER_ID,
-                "version": {
-                    "layersmith": lock.made.layersmith,
-                    "compressor": lock.made.compressor,
-                },
-            },
-        },
+        "buildDefinition": definition,
+        "runDetails": {"builder": {"id": BUILDER_ID, "version": version}},
     }
 
 
 def parse_provenance(raw: bytes, where: str) -> Claim:
     """Read a statement, bare, in a DSSE envelope or in a sigstore bundle; signatures are not read.
 
-    Raises :class:`DocumentError` for what is none of ours, or contradicts itself.
+    Raises :class:`DocumentError` for what is none of ours, or contradicts itself, and
+    :class:`InvalidInput` for that of an application, which does not say all that it takes.
     """
     value = _unwrapped(_object(decode(raw, where), where), where)
     for key, said in (("_type", STATEMENT_TYPE), ("predicateType", PREDICATE_TYPE)):
@@ -95,6 +101,11 @@ def parse_provenance(raw: bytes, where: str) -> Claim:
                 f"{where}: its {key} is {one_line(str(value.get(key)), 80)!r}, not {said!r}"
             )
     definition = _at(value, where, "predicate", "buildDefinition")
+    if definition.get("buildType") in (APP_TYPE, REBASE_TYPE):
+        raise InvalidInput(
+            f"{where} is of an application: only Python images are made again from a statement",
+            hint="build it again from its sources, with layersmith app build",
+        )
     if definition.get("buildType") != BUILD_TYPE:
         raise DocumentError(
             f"{where}: not made by layersmith: its buildType is "
@@ -136,24 +147,24 @@ def _dependencies(lock: Lock, name: str, input_: LockedInput) -> Iterator[dict[s
     """Yield an input as it was named, and its manifest for each platform."""
     yield {
         "name": name,
-        **_located(input_, input_.digest, ""),
-        "digest": _digest_set(input_.digest),
+        **located(input_.reference, input_.digest, ""),
+        "digest": digest_set(input_.digest),
         "mediaType": input_.media_type,
     }
     for platform, about in lock.platforms.items():
         digest = about.base if name == "base" else about.builder
         yield {
             "name": f"{name} {platform}",
-            **_located(input_, digest, platform),
-            "digest": _digest_set(digest),
+            **located(input_.reference, digest, platform),
+            "digest": digest_set(digest),
         }
 
 
-def _located(input_: LockedInput, digest: Digest, platform: str) -> dict[str, str]:
-    """Return where an input is found; places of one machine are nobody else's business."""
-    if not input_.reference:
+def located(named: str, digest: Digest, platform: str) -> dict[str, str]:
+    """Return where an image is found; places of one machine are nobody else's business."""
+    if not named:
         return {}
-    reference = Reference.parse(input_.reference)
+    reference = Reference.parse(named)
     about = {"repository_url": reference.name, "tag": reference.tag or ""}
     if platform:
         about["arch"] = platform.split("/")[1]
@@ -161,7 +172,8 @@ def _located(input_: LockedInput, digest: Digest, platform: str) -> dict[str, st
     return {"uri": purl("oci", name, str(digest), about)}
 
 
-def _digest_set(digest: Digest) -> dict[str, str]:
+def digest_set(digest: Digest) -> dict[str, str]:
+    """Return a digest as in-toto has it (attestation spec, "DigestSet")."""
     return {digest.algorithm: digest.encoded}
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layersmith.cli.appwish import AppWish, AppWished, NeedsWished  # noqa: TC001 - typer reads the annotations
+from layersmith.cli.beside import BesideWished  # noqa: TC001 - as above
 from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.locks import LockFile, TargetLocked, locked_recipe
 from layersmith.cli.options import RecipeFile, takes_wish
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
-    from layersmith.assemble.applying import Order
+    from layersmith.assemble.orders import Order
     from layersmith.recipe.recipe import Recipe
     from layersmith.stores.registry_options import RegistryOptions
 
@@ -58,6 +59,7 @@ def build(
     lock_file: LockFile = None,
     output: Output = "",
     push: Push = None,
+    beside: BesideWished,
     run: Run,
 ) -> None:
     """Build an application's image: a layer of dependencies, and one of the application.
@@ -71,6 +73,7 @@ def build(
     layersmith app build --push registry.example/team/shop:1.4
     layersmith app build 3.13-debian13 -d pylock.toml --source src --entrypoint shop.main:run
     layersmith app build --base-image registry.example/team/python:3.13 --wheel dist/shop.whl
+    layersmith app build --push registry.example/team/shop:1.4 --sign layersmith.key --provenance
     ```
     """
     from msgspec import structs
@@ -82,8 +85,10 @@ def build(
         recipe, output=output or recipe.output, push=tuple(push or recipe.push)
     )
     order = _order(recipe, network, file, app, locked=locked, lock_file=lock_file)
+    attached, signing = beside.beside, beside.signing()
     with run.workshop(network) as workshop:
-        done = applying.build(workshop, order)
+        done = applying.build(workshop, order, attached, signing)
+        beside.write(workshop.cache, done.published.attached, "app")
     timings = workshop.timings
     show = render_app.built_json if run.json else render_app.built
     typer.echo(show(done, timings))
@@ -130,8 +135,8 @@ def _order(
 ) -> Order:
     from msgspec import structs
 
-    from layersmith.assemble.applying import Order
     from layersmith.assemble.inputs import FREE, Pinned
+    from layersmith.assemble.orders import Order
     from layersmith.recipe.recipe import read_recipe
 
     if file is None and Path(_RECIPE).is_file():

@@ -17,8 +17,8 @@ from layersmith.errors import RecipeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from layersmith.assemble.assembling import Beside, Signing
     from layersmith.assemble.outcome import Attached
+    from layersmith.assemble.publishing import Beside, Signing
     from layersmith.stores.cache import Cache
 
 __all__ = ["BesideWish", "BesideWished"]
@@ -81,7 +81,7 @@ class BesideWish:
     @property
     def beside(self) -> Beside:
         """What is to be attached; raises :class:`RecipeError` for documents of nothing."""
-        from layersmith.assemble.assembling import PLAIN, Beside
+        from layersmith.assemble.publishing import PLAIN, Beside
 
         found = Beside(self.formats, self.provenance)
         if self.documents is not None and found == PLAIN:
@@ -90,7 +90,7 @@ class BesideWish:
 
     def signing(self) -> Signing | None:
         """Return who signs; raises :class:`InvalidKey` or :class:`InvalidInput`."""
-        from layersmith.assemble.assembling import Signing
+        from layersmith.assemble.publishing import Signing
 
         return Signing(signer(self.sign, self.carrier), self.sign_as) if self.sign else None
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from layersmith.cli.beside import BesideWished  # noqa: TC001 - typer reads the annotations
 from layersmith.cli.locks import LockFile, TargetLocked, locked_recipe
 from layersmith.cli.options import RecipeFile, Ref, takes_wish
+from layersmith.cli.render_beside import beside_json, published_lines
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ def rebase(
     lock_file: LockFile = None,
     output: Output = "",
     push: Push = None,
+    beside: BesideWished,
     run: Run,
 ) -> None:
     """Put an application on a new base, all its platforms: only manifests and configs are made.
@@ -122,8 +125,10 @@ def rebase(
         ref=ref, onto=onto, recipe=recipe, pinned=pinned, old_base=old_base,
         shadowing=allow_shadowing,
     )  # fmt: skip
+    attached, signing = beside.beside, beside.signing()
     with run.workshop(network) as workshop:
-        done = rebasing.rebase(workshop, wish)
+        done = rebasing.rebase(workshop, wish, attached, signing)
+        beside.write(workshop.cache, done.published.attached, "app")
     timings = workshop.timings
     typer.echo(_json(done, timings) if run.json else _text(done, timings))
 
@@ -137,9 +142,9 @@ def _text(done: Rebased, timings: Mapping[str, float]) -> str:
     lines.append(f"  index  {done.index.descriptor.digest}")
     for one in done.moved:
         lines += _platform(one)
-    lines += [f"  {name}" for name in done.names]
+    lines += published_lines(done.published)
     lines.append(f"  done in {sum(timings.values()):.1f} s")
-    if done.names:
+    if done.published.names:
         lines.append(f"  next: {_next(done)}")
     return "\n".join(lines)
 
@@ -168,8 +173,8 @@ def _platform(one: Moved) -> list[str]:
 
 def _next(done: Rebased) -> str:
     """Return what one may do now: what vouched for the old image says nothing of the new."""
-    name = done.names[0]
-    if done.is_same:
+    name = done.published.names[0]
+    if done.is_same or done.published.signed:
         return f"layersmith inspect {name}"
     return f"layersmith sign {name} --key layersmith.key --recursive"
 
@@ -186,8 +191,9 @@ def _json(done: Rebased, timings: Mapping[str, float]) -> str:
         "digest": top.digest,
         "mediaType": top.media_type,
         "size": top.size,
-        "tags": list(done.names),
+        "tags": list(done.published.names),
         "platforms": [_moved(one) for one in done.moved],
+        **beside_json(done.published),
         "timings": dict(timings),
     }
     return dumps(document, indent=2)

@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
+from layersmith.cli.render_beside import beside_json, published_lines
 from layersmith.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from layersmith.assemble.outcome import Assembled, Attached, LeftOut, Made, Unresolved
+    from layersmith.assemble.outcome import Assembled, LeftOut, Made, Unresolved
     from layersmith.assemble.pipeline import Planned
 
 __all__ = ["assembled_json", "decisions_json", "inputs_json", "summary"]
@@ -36,18 +37,10 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
     seconds = sum(timings.values())
     for name, input_ in (("base", done.base), ("builder", done.builder)):
         lines += [f"  {name} verified: {one_line(by, 200)}" for by in input_.verified]
-    lines += [f"  {name}" for name in done.names]
-    lines += [f"  {_about(one)} {one.manifest.descriptor.digest}" for one in done.attached]
-    if done.signed:
-        known = sum(one.known for one in done.signed)
-        lines.append(f"  {len(done.signed)} signatures, {known} of them were there")
+    lines += published_lines(done)
     lines.append(f"  done in {seconds:.1f} s")
     lines += ["", _next(done)]
     return "\n".join(lines)
-
-
-def _about(one: Attached) -> str:
-    return f"{one.name} of {one.platform}" if one.platform else one.name
 
 
 def _next(done: Assembled) -> str:
@@ -62,7 +55,7 @@ def _next(done: Assembled) -> str:
 
 def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
     """Return the one document of ``assemble --json``."""
-    index = done.outcome.index.descriptor
+    index, beside = done.outcome.index.descriptor, beside_json(done)
     document = {
         "target": str(done.target),
         "python": done.outcome.python,
@@ -70,13 +63,10 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
         "mediaType": index.media_type,
         "size": index.size,
         "tags": list(done.names),
-        "signed": [
-            {"digest": one.subject.digest, "carrier": one.carrier, "known": one.known}
-            for one in done.signed
-        ],
+        "signed": beside["signed"],
         "inputs": inputs_json(done),
         "platforms": [_made(made) for made in done.outcome.made],
-        "attached": [_attached_json(one) for one in done.attached],
+        "attached": beside["attached"],
         "timings": dict(timings),
     }
     return json.dumps(document, indent=2)
@@ -109,20 +99,6 @@ def _made(made: Made) -> dict[str, Any]:
             "uncompressed": made.layer.uncompressed,
         },
         **decisions_json(made.unresolved, made.left_out),
-    }
-
-
-def _attached_json(one: Attached) -> dict[str, Any]:
-    return {
-        "kind": one.name,
-        "platform": str(one.platform) if one.platform else None,
-        "subject": one.subject.digest,
-        "digest": one.manifest.descriptor.digest,
-        "content": {
-            "digest": one.content.digest,
-            "mediaType": one.content.media_type,
-            "size": one.content.size,
-        },
     }
 
 

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
+from layersmith.cli.render_beside import beside_json, published_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from layersmith.assemble.applying import Applied, Built
+    from layersmith.assemble.orders import Applied, Built
     from layersmith.assemble.outcome import TopLayer
     from layersmith.assemble.wheels import Missing
 
@@ -34,7 +35,7 @@ def built(done: Built, timings: Mapping[str, float]) -> str:
             f"  {'':<12} without {lack.soname}, wanted by /{', /'.join(lack.wanted_by)}"
             for lack in one.unresolved
         ]
-    lines += [f"  {name}" for name in done.names]
+    lines += published_lines(done.published)
     lines.append(f"  done in {sum(timings.values()):.1f} s")
     return "\n".join(lines)
 
@@ -48,8 +49,9 @@ def built_json(done: Built, timings: Mapping[str, float]) -> str:
         "digest": index.digest,
         "mediaType": index.media_type,
         "size": index.size,
-        "tags": list(done.names),
+        "tags": list(done.published.names),
         "platforms": [_applied(one) for one in done.applied],
+        **beside_json(done.published),
         "timings": dict(timings),
     }
     return json.dumps(document, indent=2)

@@ -13,7 +13,7 @@ from layersmith.errors import InvalidInput, RecipeError, typed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["command", "not_empty", "pairs"]
+__all__ = ["command", "counted", "not_empty", "pairs"]
 
 
 def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
@@ -28,6 +28,11 @@ def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -
             f"{option.opts[0]} is empty", hint="is a variable not set? leave out what is not meant"
         )
     return value
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 manifest``, ``2 manifests``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:

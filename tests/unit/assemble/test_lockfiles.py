@@ -79,7 +79,7 @@ def uv_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_uv_s_own_lock(uv_lock: Path) -> None:
     def names(**chosen: tuple[str, ...]) -> list[str]:
         app = App(lock="uv.lock", **chosen)  # type: ignore[arg-type]
-        locked, folder = read_locked(app, uv_lock)
+        locked, folder, _ = read_locked(app, uv_lock)
         assert folder == uv_lock
         return [pin.name for pin in locked.pins(AMD, app.extras, app.groups)]
 
