@@ -9,12 +9,14 @@ import pytest
 from fixtures import registry
 from tests.build.fulcio import IDENTITY, ISSUER, Sigstore
 from tests.build.signatures import Beside, Scene
-from tests.build.world import write_world
+from tests.build.wheels import pylock, wheel
+from tests.build.world import ARM, X86, put_base, put_builder, write_world
 from tests.interop import tiny
 from tests.interop.conftest import TARGET, layersmith
 from tests.interop.signers import Cosign, Policy
 
 from layersmith.oci.reference import Reference
+from layersmith.stores.layout import Layout
 from layersmith.stores.registry import Registries
 
 if TYPE_CHECKING:
@@ -173,6 +175,77 @@ def test_cosign_and_skopeo_take_an_assembled_image_with_all_about_it(tmp_path: P
                 (image, "cyclonedx"),
             ):
                 assert cosign.verify_attestation(at, pub, kind, bundled=bundled) == ""
+
+
+def write_inputs(folder: Path, text: bytes = b"") -> None:
+    """Write base and builder for both platforms."""
+    base, builder = Layout(folder / "base"), Layout(folder / "builder")
+    base.tag("t", put_base(base, X86, ARM))
+    builder.tag("t", put_builder(builder, X86, ARM, text=text))
+
+
+def write_shop(folder: Path) -> None:
+    """Write an application with a wheel, and what it stands on."""
+    write_inputs(folder)
+    demo = wheel()
+    demo.write(folder / "wheels")
+    (folder / "pylock.toml").write_text(pylock(demo))
+    (folder / "src").mkdir()
+    (folder / "src/main.py").write_text("print(42)\n")
+    (folder / "layersmith.toml").write_text(
+        f'target = "{TARGET}"\nbase = "oci:{folder}/base:t"\nbuilder = "oci:{folder}/builder:t"\n'
+        '[app]\nlock = "pylock.toml"\nsource = "src"\nentrypoint = "-m main"\n'
+    )
+
+
+def test_cosign_and_skopeo_take_an_application_and_the_next_with_all_about_them(
+    tmp_path: Path,
+) -> None:
+    write_shop(tmp_path)
+    cosign = Cosign(tmp_path)
+    key, pub = cosign.new_key()
+    with registry.serve() as served:
+        name = f"{served.host}/team/shop"
+        common = (
+            "--json", "--provenance", "--sbom", "--sign", key, "--sign-carrier", "both",
+            "--cache-dir", f"{tmp_path}/cache", "-q",
+        )  # fmt: skip
+        env = {"LAYERSMITH_KEY_PASSWORD": cosign.password, "PIP_CONFIG_FILE": "/dev/null"}
+        recipe = ("--file", f"{tmp_path}/layersmith.toml")
+        build = ("app", "build", *recipe, "--push", f"{name}:1", *common)
+        first = layersmith(*build, env=env)
+        assert first.code == 0, first.err
+        again = layersmith(*build, env=env)
+        assert again.document["attached"] == first.document["attached"]
+        assert all(one["known"] for one in again.document["signed"])
+        write_inputs(tmp_path, b"another builder")
+        onto = ("rebase", f"{name}:1", "--onto", TARGET, *recipe, "--push", f"{name}:2", *common)
+        moved = layersmith(*onto, env=env)
+        assert moved.code == 0, moved.err
+        for tag, done in (("1", first.document), ("2", moved.document)):
+            policy = Policy(tmp_path / f"policy{tag}", served.host)
+            assert policy.copies(f"{name}:{tag}", pub) == ""
+            images = [f"{name}@{one['digest']}" for one in done["platforms"]]
+            assert len(images) == 2
+            for at in (f"{name}@{done['digest']}", *images):
+                assert cosign.verify(at, pub) == ""
+                for bundled in (True, False):
+                    why = cosign.verify_attestation(at, pub, "slsaprovenance1", bundled=bundled)
+                    assert why == ""
+            for at in images:
+                assert cosign.verify_attestation(at, pub, "spdxjson", bundled=True) == ""
+        claims = json.loads(
+            layersmith(
+                "verify", f"{name}:1", "-k", str(pub), "--attestation", "slsaprovenance1", "--json"
+            ).out
+        )
+    definition = claims["accepted"][0]["predicate"]["buildDefinition"]
+    (used,) = first.document["platforms"][0]["wheels"]
+    assert {
+        "name": used["filename"],
+        "uri": "pkg:pypi/demo@1.0",
+        "digest": {"sha256": used["digest"].removeprefix("sha256:")},
+    } in definition["resolvedDependencies"]
 
 
 def test_a_base_that_cosign_has_signed_is_taken_and_another_is_not(
