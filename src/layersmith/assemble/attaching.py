@@ -17,7 +17,6 @@ from layersmith.assemble.inputs import Input
 from layersmith.assemble.outcome import Attached
 from layersmith.assemble.reading import created_at
 from layersmith.assemble.referrers import Listed, tag_lists
-from layersmith.attest.provenance import MEDIA_TYPE, PREDICATE_TYPE, Subject
 from layersmith.errors import InvalidInput, NotFound
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_MANIFEST, Descriptor, Document, Manifest
@@ -101,6 +100,8 @@ def attached_statement(workshop: Workshop, publication: Publication) -> Iterator
     """Yield one statement of how the images were made, attached to the index and to each."""
     if publication.statement is None:
         return
+    from layersmith.attest.provenance import MEDIA_TYPE, PREDICATE_TYPE, Subject  # noqa: PLC0415
+
     images = sorted(publication.images, key=lambda image: image.platform.key)
     top, name = publication.top.descriptor, publication.name
     about: dict[Digest, tuple[str, Platform | None]] = {top.digest: (name, None)}
