@@ -20,6 +20,7 @@ from layersmith.errors import OutputError, RecipeError, one_line
 from layersmith.recipe.application import owner_of
 from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
 from layersmith.stores.files import disk_errors
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -177,8 +178,7 @@ class _Reading:
 
 def _ignore_file(top: Path) -> str:
     try:
-        with (top / ".dockerignore").open("rb") as file:
-            return file.read(_MOST_IGNORED).decode("utf-8", "replace")
+        return read_file(top / ".dockerignore", _MOST_IGNORED).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
     except OSError as error:

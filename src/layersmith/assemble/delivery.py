@@ -6,7 +6,7 @@ the same registry holds are mounted, not moved.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -145,7 +145,8 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
     """Bring everything to where `tags` are, settle it, and only then write them.
 
     Raises :class:`StoreError`; then no tag has been written, and what was put is removed
-    where the place allows it.
+    where the place allows it. Only where a later of several tags fails are there earlier ones: no
+    registry writes two at once, and the error names them.
     """
     waiting = list({id(destination): destination for destination, _ in tags}.values())
     carriers = {id(d): _Carrier(delivery, d.sink) for d in waiting}
@@ -159,12 +160,27 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
                 carriers[id(destination)].tag(name, descriptor)
             if delivery.beside:
                 carriers[id(destination)].list_beside(destination.lists())
+        written: list[str] = []
         for destination, tag in tags:
-            carriers[id(destination)].tag(tag, delivery.top)
+            with _remembering(written):
+                carriers[id(destination)].tag(tag, delivery.top)
+            written.append(f"{destination.sink.name}:{tag}")
     except BaseException:
         for destination in waiting:
             with suppress(LayersmithError):
                 destination.sink.abandon()
+        raise
+
+
+@contextmanager
+def _remembering(written: Sequence[str]) -> Iterator[None]:
+    """Say in an error which tags stand for the new image already."""
+    try:
+        yield
+    except LayersmithError as error:
+        if written:
+            already = f"{', '.join(written)} was written already: run again"
+            error.hint = f"{error.hint}; {already}" if error.hint else already
         raise
 
 

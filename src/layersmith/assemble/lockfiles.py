@@ -19,6 +19,7 @@ from layersmith.apps.pylock import PylockFile
 from layersmith.apps.requirements import parse_requirements
 from layersmith.errors import RecipeError, one_line, typed
 from layersmith.oci.digest import Digest
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,8 +150,7 @@ def _requirements(text: str, where: str, folder: Path, files: list[tuple[str, Di
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST + 1)
+        raw = read_file(path, _MOST)
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror}", place=one_line(str(path))) from None
     if len(raw) > _MOST:

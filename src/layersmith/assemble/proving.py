@@ -15,6 +15,7 @@ from layersmith.oci.strictjson import MAX_DOCUMENT
 from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
 from layersmith.recipe.shape import shape, shape_digest
 from layersmith.recipe.target import Target
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,7 @@ def read_provenance(path: Path) -> Claim:
     """Read a file; raises :class:`InvalidInput` or :class:`DocumentError`."""
     where = one_line(str(path))
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_DOCUMENT + 1)
+        raw = read_file(path, MAX_DOCUMENT)
     except OSError as error:
         raise InvalidInput(f"{where}: cannot be read: {error.strerror}") from None
     return parse_provenance(raw, where)

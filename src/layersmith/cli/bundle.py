@@ -12,6 +12,7 @@ from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.locks import LockFile, as_json, locked_recipe
 from layersmith.cli.options import Json, Quiet, RecipeFile, takes_wish
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
+from layersmith.cli.words import counted
 from layersmith.errors import LayerError, RecipeError, VerificationError, one_line
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ def verify(file: Bundled_, json: Json = False, quiet: Quiet = False) -> None:
     typer.echo(dumps(document, indent=2) if json else "\n".join(_verified(file, document)))
     faults = [len(document[kind]) for kind in ("parts", "damaged", "missing")]
     if any(faults):
-        of_parts = f"{faults[0]} parts damaged or missing"
-        of_blobs = f"{faults[1]} blobs damaged, {faults[2]} missing"
+        of_parts = f"{counted(faults[0], 'part')} damaged or missing"
+        of_blobs = f"{counted(faults[1], 'blob')} damaged, {faults[2]} missing"
         what = of_parts if faults[0] else of_blobs
         raise VerificationError(f"{one_line(str(file))}: {what}", hint=_AGAIN)
 
@@ -166,7 +167,7 @@ def _verified(file: Path, document: dict[str, Any]) -> Iterator[str]:
         for line in document[kind]:
             yield one_line(f"{kind}: {line}", 1000)
     if not (document["parts"] or document["damaged"] or document["missing"]):
-        yield f"{one_line(str(file))}: {document['blobs']} blobs, all as they should be"
+        yield f"{one_line(str(file))}: {counted(document['blobs'], 'blob')}, all as it should be"
 
 
 def _created(done: Bundled) -> str:
@@ -174,7 +175,7 @@ def _created(done: Bundled) -> str:
 
     lines = [f"{one_line(str(path))}  {size(path.stat().st_size)}" for path in done.files]
     lines.append(f"  image  {done.image}")
-    lines.append(f"  {done.blobs} blobs, {size(done.size)}")
+    lines.append(f"  {counted(done.blobs, 'blob')}, {size(done.size)}")
     return "\n".join([*lines, "", f"Use it:  layersmith assemble --bundle {done.files[0]}"])
 
 
@@ -212,8 +213,9 @@ def _shown(opened: Opened) -> Iterator[str]:
 
     for platform in lock.platforms:
         needs = {n.blob.digest: n.blob.size for n in opened.inputs([Platform.parse(platform)])}
-        yield f"  {platform:<12} {len(needs)} blobs to assemble, {size(sum(needs.values()))}"
-    yield f"  {listed['blobs']} blobs, {size(listed['size'])}"
+        total = size(sum(needs.values()))
+        yield f"  {platform:<12} {counted(len(needs), 'blob')} to assemble, {total}"
+    yield f"  {counted(listed['blobs'], 'blob')}, {size(listed['size'])}"
 
 
 def _shown_json(opened: Opened) -> str:

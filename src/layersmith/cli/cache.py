@@ -10,6 +10,7 @@ import typer
 from layersmith.cli.cachedir import cache_path
 from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.options import CacheDir, Json  # noqa: TC001 - typer reads the annotations
+from layersmith.cli.words import counted
 from layersmith.errors import InvalidInput, VerificationError, one_line
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def prune(max_size: MaxSize, cache_dir: CacheDir = None, json: Json = False) -> 
     if json:
         _print({"removed": [_described(item) for item in gone], "size": _sum(gone)})
     else:
-        typer.echo(f"removed {len(gone)} items, {size(_sum(gone))}")
+        typer.echo(f"removed {counted(len(gone), 'item')}, {size(_sum(gone))}")
 
 
 @cache.command(cls=Command)
@@ -108,7 +109,7 @@ def verify(cache_dir: CacheDir = None, json: Json = False) -> None:
     if json:
         _print({"checked": checked, "removed": faults})
     else:
-        typer.echo(f"checked {checked} items, removed {len(faults)}")
+        typer.echo(f"checked {counted(checked, 'item')}, removed {len(faults)}")
     damaged = [fault for fault in faults if fault["kind"] != "leftover"]
     if damaged:
         raise VerificationError(

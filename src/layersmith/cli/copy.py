@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layersmith.cli.options import Json, OnePlatform, Quiet, takes_network
+from layersmith.cli.words import counted
 
 if TYPE_CHECKING:
     from layersmith.assemble.copying import Copied
@@ -69,7 +70,9 @@ def copy(
 def _text(done: Copied) -> str:
     from layersmith.cli.progress import size
 
-    counts = f"{done.manifests} manifests, {done.blobs} blobs, {size(done.size)}"
+    counts = (
+        f"{counted(done.manifests, 'manifest')}, {counted(done.blobs, 'blob')}, {size(done.size)}"
+    )
     lines = [done.name, f"  {done.top.digest}", f"  {counts}"]
     if done.referrers:
         lines.append(f"  {len(done.referrers)} of them refer to the others")

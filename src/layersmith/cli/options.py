@@ -32,11 +32,12 @@ from layersmith.cli.network import (
     network_of,
 )
 from layersmith.cli.words import command, not_empty, pairs
-from layersmith.errors import RecipeError
+from layersmith.errors import InvalidInput, RecipeError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from layersmith.assemble.places import Place
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
     from layersmith.stores.registry_options import RegistryOptions
@@ -48,6 +49,7 @@ __all__ = [
     "Quiet",
     "RecipeFile",
     "Ref",
+    "image_place",
     "takes_network",
     "takes_wish",
     "target_of",
@@ -232,6 +234,24 @@ def target_of(recipe: Recipe) -> Target:
     if not recipe.target:
         raise RecipeError(f"no target: give {targets.GRAMMAR}, or set target in the recipe")
     return targets.Target.parse(recipe.target)
+
+
+def image_place(text: str) -> Place:
+    """Return where an image is; the directory of a layout will do.
+
+    Raises :class:`InvalidInput` for another directory: of whom a registry is to be asked is
+    not to be guessed.
+    """
+    from layersmith.assemble.places import Place
+
+    if not Path(text).is_dir():
+        return Place.parse(text)
+    if not (Path(text) / "oci-layout").is_file():
+        raise InvalidInput(
+            f"{one_line(text, 200)} is a directory, and no OCI layout: it has no oci-layout",
+            hint="for an image of that name in a registry, write NAME:TAG",
+        )
+    return Place.parse(f"oci:{text}")
 
 
 def _network(

@@ -11,6 +11,7 @@ from layersmith.cli.locks import LockFile, TargetLocked, locked_recipe
 from layersmith.cli.options import RecipeFile, Ref, takes_wish
 from layersmith.cli.render_beside import beside_json, published_lines
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
+from layersmith.cli.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,7 +156,9 @@ def _platform(one: Moved) -> list[str]:
 
     lines = [f"  {one.image.platform!s:<12} {one.image.manifest.descriptor.digest}"]
     below = len(one.image.layers) - one.layers
-    lines.append(f"  {'':<12} {one.layers} layers on {below}, image {size(one.image.size)}")
+    lines.append(
+        f"  {'':<12} {counted(one.layers, 'layer')} on {below}, image {size(one.image.size)}"
+    )
     for choice in one.choices:
         line = f"{choice.key}: {choice.now!r} of the {choice.origin}"
         other = choice.base if choice.origin == "application" else choice.before

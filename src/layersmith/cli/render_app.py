@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
 from layersmith.cli.render_beside import beside_json, published_lines
+from layersmith.cli.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def built(done: Built, timings: Mapping[str, float]) -> str:
         layers = one.environment.layer, one.application.layer
         lines.append(
             f"  {one.image.platform!s:<12} {one.image.manifest.descriptor.digest}\n"
-            f"  {'':<12} {len(one.wheels)} wheels {size(layers[0].size)}, "
+            f"  {'':<12} {counted(len(one.wheels), 'wheel')} {size(layers[0].size)}, "
             f"application {size(layers[1].size)}, image {size(one.image.size)}"
         )
         lines += [

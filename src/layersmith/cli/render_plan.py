@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from layersmith.assemble.pipeline import undone
 from layersmith.cli.progress import size
 from layersmith.cli.render import decisions_json, inputs_json
+from layersmith.cli.words import counted
 from layersmith.errors import one_line
 from layersmith.rootfs.entries import File
 
@@ -106,7 +107,7 @@ def plan_text(planned: Planned) -> str:
 def _plan_lines(plan: Plan) -> Iterator[str]:
     files = sum(isinstance(entry, File) for entry in plan.entries.values())
     yield ""
-    yield f"{plan.inputs.base.platform}: {files} files, {size(plan.size)}"
+    yield f"{plan.inputs.base.platform}: {counted(files, 'file')}, {size(plan.size)}"
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for path, reason in plan.reasons.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from layersmith.cli.words import counted
 from layersmith.errors import one_line
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _HEAD: Final = ("SEVERITY", "PACKAGE", "INSTALLED", "FIXED IN", "VULNERABILITY")
 def scan_text(report: Report) -> str:
     """Return databases, the findings worst first, each with why and where, and the sum."""
     platforms = ", ".join(report.platforms) or "no platform"
-    lines = [f"{one_line(report.name)}: {len(report.subjects)} packages ({platforms})"]
+    lines = [f"{one_line(report.name)}: {counted(len(report.subjects), 'package')} ({platforms})"]
     lines += [f"  {_database(report, one)}" for one in report.databases]
     if report.open:
         lines += ["", *_table(report.open)]
@@ -32,9 +33,8 @@ def scan_text(report: Report) -> str:
 
 
 def _database(report: Report, one: Database) -> str:
-    return (
-        f"{one_line(one.name)}: {one.entries} entries, {report.aged(one)}\n    sha256:{one.sha256}"
-    )
+    entries = counted(one.entries, "entry", "entries")
+    return f"{one_line(one.name)}: {entries}, {report.aged(one)}\n    sha256:{one.sha256}"
 
 
 def _table(findings: Sequence[Finding]) -> Iterator[str]:

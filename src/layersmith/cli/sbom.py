@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layersmith.cli.documents import file_name, write_document
-from layersmith.cli.options import CacheDir, OnePlatform, Quiet, takes_network
+from layersmith.cli.options import CacheDir, OnePlatform, Quiet, image_place, takes_network
 from layersmith.cli.running import Running
 from layersmith.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from layersmith.assemble.places import Place
     from layersmith.assemble.rebuilding import Published
     from layersmith.oci.documents import Platform
     from layersmith.oci.image import Image
@@ -75,7 +74,7 @@ def sbom(
     from layersmith.stores.cache import CachedSource
 
     wanted = format_of(form)
-    place = _place(ref)
+    place = image_place(ref)
     one = Platform.parse(platform) if platform else None
     is_folder = output.endswith("/") or (bool(output) and Path(output).is_dir())
     with Running(cache_dir, json=False, quiet=quiet).workshop(network) as workshop:
@@ -99,10 +98,3 @@ def _chosen(image: Published, platform: Platform | None, *, several: bool) -> li
             hint=f"it has: {there}. Choose one with --platform, or give a directory: -o DIR/",
         )  # fmt: skip
     return chosen
-
-
-def _place(text: str) -> Place:
-    from layersmith.assemble.places import Place
-
-    is_layout = (Path(text) / "oci-layout").is_file()
-    return Place.parse(f"oci:{text}" if is_layout else text)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.options import CacheDir, Json, Quiet, takes_network
+from layersmith.cli.options import CacheDir, Json, Quiet, image_place, takes_network
 from layersmith.cli.running import Running
 from layersmith.cli.words import not_empty
 from layersmith.errors import InvalidInput, one_line
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from datetime import date
@@ -146,7 +147,6 @@ def scan(
 
 
 def _packages(workshop: Workshop, ref: str, platforms: list[str]) -> list[Subject]:
-    from layersmith.assemble.places import Place
     from layersmith.assemble.rebuilding import published
     from layersmith.assemble.scanning import of_image, of_sbom
     from layersmith.oci.documents import Platform
@@ -162,8 +162,7 @@ def _packages(workshop: Workshop, ref: str, platforms: list[str]) -> list[Subjec
             raise InvalidInput("--platform beside an SBOM", hint="an SBOM is of one platform")
         return of_sbom(Path(ref.removeprefix(_SBOM)))
     wanted = {Platform.parse(text).key: text for text in platforms}
-    is_layout = (Path(ref) / "oci-layout").is_file()
-    place = Place.parse(f"oci:{ref}" if is_layout else ref)
+    place = image_place(ref)
     source = CachedSource(place.source(workshop.registries), workshop.cache)
     image = published(str(place), source, place.identifier)
     chosen = [one for one in image.images if not wanted or one.platform.key in wanted]
@@ -181,8 +180,7 @@ def _ignores(path: Path | None) -> tuple[Ignore, ...]:
     if path is None:
         return ()
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+        raw = read_file(path, _LARGEST)
     except OSError as error:
         raise InvalidInput(
             f"{path} cannot be read: {error.strerror}", hint="--ignore-file takes a TOML file"

@@ -10,6 +10,7 @@ import typer
 from layersmith.cli.options import Json, Ref, takes_network
 from layersmith.cli.passwords import FromStdin, Key, private_key
 from layersmith.errors import DocumentError, InvalidInput, one_line
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,8 +145,7 @@ def signer(key: str, carrier: str, *, from_stdin: bool = False) -> Any:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+        raw = read_file(path, _LARGEST)
     except OSError as error:
         raise InvalidInput(f"{one_line(str(path))} cannot be read: {error.strerror}") from None
     if len(raw) > _LARGEST:

@@ -9,6 +9,7 @@ import typer
 
 from layersmith.cli.options import Ref, takes_network
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
+from layersmith.cli.words import counted
 from layersmith.errors import Differs, InvalidInput
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def try_out(
     if not total:
         raise InvalidInput(f"{report.name}: no test is for a platform that was run")
     if report.failed:
-        raise Differs(f"{report.name}: {report.failed} of {total} tests failed")
+        raise Differs(f"{report.name}: {report.failed} of {counted(total, 'test')} failed")
 
 
 def _trials(

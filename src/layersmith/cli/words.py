@@ -30,9 +30,9 @@ def not_empty(context: typer.Context, option: typer.CallbackParam, value: str) -
     return value
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, several: str = "") -> str:
     """Return a number of things: ``1 manifest``, ``2 manifests``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:

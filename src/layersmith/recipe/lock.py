@@ -19,6 +19,7 @@ from layersmith.oci.documents import Descriptor, Platform
 from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.recipe.shape import of_shape, shape, shape_digest
 from layersmith.recipe.toml import write_toml
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,8 +151,7 @@ def parse_lock(raw: bytes, where: str) -> Lock:
 def read_lock(path: Path) -> Lock:
     """Read a lock file; raises :class:`RecipeError`."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_LOCK + 1)
+        raw = read_file(path, MAX_LOCK)
     except OSError as error:
         hint = "make it with: layersmith lock" if isinstance(error, FileNotFoundError) else ""
         message = f"cannot be read: {error.strerror}"

@@ -20,6 +20,7 @@ from layersmith.oci.reference import valid_registry
 from layersmith.recipe.application import App
 from layersmith.recipe.trials import Http, Trial, check_trials
 from layersmith.rootfs.compressor import Compressor
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,8 +167,7 @@ _REPLACED: Final = _OPTIONAL | {
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe file; raises :class:`RecipeError` with file, line and key."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_FILE + 1)
+        raw = read_file(path, _MAX_FILE)
         text = raw.decode("utf-8")
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror}", place=str(path)) from None

@@ -84,7 +84,9 @@ def _found(report: Report, threshold: Level, *, covered: bool) -> Iterator[str]:
     if not report.subjects and covered:
         yield "no packages were found to judge (--allow-uncovered lets that pass)"
     if missed and covered:
-        yield f"{len(missed)} packages were not judged (--allow-uncovered lets them pass)"
+        one = len(missed) == 1
+        what = "1 package was" if one else f"{len(missed)} packages were"
+        yield f"{what} not judged (--allow-uncovered lets {'it' if one else 'them'} pass)"
 
 
 def _old(report: Report, max_age: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import DocumentError, InvalidInput
 from layersmith.oci.strictjson import decode
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,8 +103,7 @@ def read_auth_file(path: Path) -> AuthFile | None:
     send others' credentials, or none, where some were meant.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+        raw = read_file(path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Final
 
 from layersmith.errors import InvalidKey, OutputError, one_line
 from layersmith.stores.files import appearing, disk_errors
+from layersmith.userfiles import read_file
 
 __all__ = ["key_name", "read_key", "write_pair"]
 
@@ -34,8 +35,7 @@ def read_key(where: str) -> bytes:
         kind = one_line(where.partition("://")[0], 40)
         raise InvalidKey(f"{kind}:// keys are not supported", hint="give a file, or env://NAME")
     try:
-        with Path(where).open("rb") as file:
-            raw = file.read(_LARGEST + 1)
+        raw = read_file(Path(where), _LARGEST)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no path"
         raise InvalidKey(f"{key_name(where)} cannot be read: {why}") from None

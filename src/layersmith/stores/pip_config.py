@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import InvalidInput, one_line
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ _SECTIONS: Final = ("global", "install")
 _KEYS: Final = (
     "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert",
 )  # fmt: skip
+_LARGEST: Final = 1 << 20
 _TRUE: Final = frozenset({"1", "yes", "true", "on"})
 
 
@@ -79,9 +81,13 @@ def _files(variables: Mapping[str, str]) -> Iterator[Path]:
 def _read(path: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text("utf-8"), str(path))
+        raw = read_file(path, _LARGEST)
     except OSError:
         return {}
+    if len(raw) > _LARGEST:
+        raise InvalidInput(f"{one_line(str(path))}: larger than {_LARGEST >> 20} MiB")
+    try:
+        parser.read_string(raw.decode("utf-8"), str(path))
     except (configparser.Error, UnicodeDecodeError):
         # Its own message would show the line, in which a password may be.
         raise InvalidInput(f"{one_line(str(path))}: no configuration of pip") from None

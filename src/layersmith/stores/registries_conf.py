@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import InvalidInput, one_line, typed
+from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,8 +106,7 @@ def _files() -> Iterator[Path]:
 
 def _read(path: Path) -> list[Rule]:
     try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST).decode()
+        text = read_file(path, _LARGEST).decode()
         tables = tomllib.loads(text).get("registry", [])
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -10,6 +10,7 @@ from layersmith.oci.content import twice
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
 from layersmith.stores.files import OpenFile, disk_errors, local_path
+from layersmith.userfiles import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +113,7 @@ class Wheelhouse:
 
 
 def _read(path: Path) -> Iterable[bytes]:
-    with disk_errors(f"reading {one_line(str(path))}"), path.open("rb") as file:
+    with disk_errors(f"reading {one_line(str(path))}"), opened(path) as file:
         while piece := file.read(_PIECE):
             yield piece
 
@@ -120,7 +121,7 @@ def _read(path: Path) -> Iterable[bytes]:
 def digest_of_file(path: Path) -> Digest:
     """Return the digest of a file of the user's; raises :class:`InvalidInput`."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return Digest.of_hasher(hashlib.file_digest(file, "sha256"))
     except OSError as error:
         raise InvalidInput(f"{one_line(str(path))}: {error.strerror}") from None

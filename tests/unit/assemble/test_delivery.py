@@ -177,6 +177,26 @@ def test_no_place_is_tagged_where_another_one_fails(stock: Stock) -> None:
     assert first.tags == {}
 
 
+def test_an_error_at_a_later_tag_says_which_were_written(
+    stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Memory("out")
+    tag = sink.tag
+
+    def refuse(name: str, descriptor: Descriptor) -> None:
+        if name == "b":
+            raise RegistryError("no such tag here", status=403, hint="ask")
+        tag(name, descriptor)
+
+    monkeypatch.setattr(sink, "tag", refuse)
+    with pytest.raises(RegistryError) as caught:
+        stock.to(sink)
+    assert caught.value.hint == "ask; out:a was written already: run again"
+    with pytest.raises(RegistryError) as caught:
+        stock.to(sink, tags=("b",))
+    assert caught.value.hint == "ask"
+
+
 def test_bytes_that_are_not_the_layer_are_never_delivered(stock: Stock) -> None:
     base = stock.registry.repositories[BASE.name]
     digest = min(stock.digests["blobs"])

@@ -464,7 +464,7 @@ def test_a_locked_target(site: Site) -> None:
 def test_words_for_people(site: Site) -> None:
     prepare(site, DEMO)
     text = site.run("app", "build")
-    assert "1 wheels" in text
+    assert "1 wheel " in text
     assert "oci:dist/app:latest" in text
 
 

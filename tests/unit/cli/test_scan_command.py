@@ -143,7 +143,7 @@ def test_packages_that_no_database_covers(site: Site) -> None:
     site.run(*options)
     assert "not judged: Flask.X 1.2: no database has entries for PyPI\n" in site.err
     assert "not judged: python 3.13.5: no database has entries for CPython\n" in site.err
-    with pytest.raises(Vulnerable, match="1 packages were not judged"):
+    with pytest.raises(Vulnerable, match="1 package was not judged"):
         site.run(*options, "--fail-on", "critical")
     site.run(*options, "--fail-on", "critical", "--allow-uncovered")
     # That of CPython nothing is known is said, but fails nobody.
@@ -156,7 +156,11 @@ def test_packages_that_no_database_covers(site: Site) -> None:
     ("path", "warning", "refusal"),
     [
         ("lib/apk/db/installed", "what /lib/apk/db/installed lists: packages of another", "1 pack"),
-        ("usr/lib/sysimage/rpm/rpmdb.sqlite", "rpmdb.sqlite lists: packages of an", "1 packages"),
+        (
+            "usr/lib/sysimage/rpm/rpmdb.sqlite",
+            "rpmdb.sqlite lists: packages of an",
+            "1 package was",
+        ),
         ("etc/x", "no packages are recorded there: nothing was judged", "no packages were found"),
     ],
 )
@@ -264,6 +268,15 @@ def cdx(*tools: str) -> dict[str, Any]:
         "metadata": metadata,
         "components": [{**package, "properties": [record]}],
     }
+
+
+@pytest.mark.parametrize("words", [("scan", "--db", "db.zip"), ("sbom",)], ids=lambda w: w[0])
+def test_a_directory_that_is_no_layout_is_not_looked_for_in_a_registry(
+    site: Site, words: tuple[str, ...]
+) -> None:
+    (site.folder / "python").mkdir()
+    with pytest.raises(InvalidInput, match="python is a directory, and no OCI layout"):
+        site.run(words[0], "python", *words[1:])
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_damaged_cache_is_mended(image: Site, monkeypatch: pytest.MonkeyPatch)
     damaged = bytearray(tar.read_bytes())
     damaged[damaged.index(b"hello\n")] ^= 1
     tar.write_bytes(damaged)
-    assert "1 of 1 tests failed" in refused(image, *words).message
+    assert "1 of 1 test failed" in refused(image, *words).message
     (tar,) = (image.folder / "cache").rglob("tar")
     assert b"hello\n" in tar.read_bytes()
 
