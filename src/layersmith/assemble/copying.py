@@ -93,10 +93,12 @@ def copy(
     )
 
 
-def whole(source: Source, origin: Place, top: Descriptor) -> Delivery:
+def whole(registries: Registries, crew: Crew, origin: Place, top: Descriptor) -> Delivery:
     """Return the delivery of what is at a place, and all that is below it."""
+    source = origin.source(registries)
     with intention(f"reading {origin}"):
-        return _delivery(source, origin, walk(source, top), _Beside(), {})
+        node = walk(source, top)
+    return _delivery(_watched(source, origin, crew), origin, node, _Beside(), {})
 
 
 def find_top(source: Source, identifier: str, platform: Platform | None) -> Descriptor:

@@ -218,7 +218,8 @@ def _as_it_is(workshop: Workshop, found: Input, images: Sequence[Image]) -> Publ
     """Return the image as it is, with whatever else there is below its index."""
     from layersmith.assemble.copying import whole  # noqa: PLC0415 - seldom needed
 
-    delivery = whole(found.place.source(workshop.registries), found.place, found.top.descriptor)
+    about = found.place, found.top.descriptor
+    delivery = whole(workshop.registries, workshop.crew, *about)
     return Publication(
         name=_NAME,
         origin=found.place,
