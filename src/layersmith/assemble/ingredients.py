@@ -57,7 +57,7 @@ def built_of(
         *(Ingredient(name, digest) for name, digest in files),
         *sorted(distribution(w.name, w.version, w.filename, Digest(w.digest)) for w in wheels),
         *(distribution(w.name, w.version, w.filename, Digest(w.digest)) for w in own),
-        *layers,
+        *sorted(layers),
     ]
     asked = {"python": _named(order.recipe, python), "application": _said(order.app)}
     return _making(APP_TYPE, order.recipe, python, images, asked, ingredients)
