@@ -19,9 +19,9 @@ from installer.scripts import Script
 from installer.sources import WheelSource
 from installer.utils import construct_record_file, fix_shebang
 
-from layersmith.apps.site import VENV, site_packages
+from layersmith.apps.site import ENVIRONMENT
 from layersmith.errors import LayersmithError, WheelError, one_line
-from layersmith.rootfs.entries import File, Meta, Slice
+from layersmith.rootfs.entries import File, Slice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,19 +30,25 @@ if TYPE_CHECKING:
     from installer.utils import Scheme
 
     from layersmith.apps.interpreter import Interpreter
-    from layersmith.apps.site import Site
+    from layersmith.apps.site import Prefix, Site
     from layersmith.apps.wheel import Packed, Wheel
 
 __all__ = ["install", "launcher"]
 
-_PYTHON: Final = f"/{VENV}/bin/python"
 _INSTALLER: Final = b"layersmith\n"
 # Written by whoever installs, never taken from a wheel ("Recording installed projects").
 _OURS: Final = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s")
 
 
-def install(wheel: Wheel, site: Site, interpreter: Interpreter, *, direct_url: str = "") -> None:
-    """Put all files of a wheel into `site`; raises :class:`WheelError`.
+def install(
+    wheel: Wheel,
+    site: Site,
+    interpreter: Interpreter,
+    prefix: Prefix = ENVIRONMENT,
+    *,
+    direct_url: str = "",
+) -> None:
+    """Put all files of a wheel into `site`, below `prefix`; raises :class:`WheelError`.
 
     `direct_url` is where it came from, if the user named that and not a version.
     """
@@ -50,7 +56,8 @@ def install(wheel: Wheel, site: Site, interpreter: Interpreter, *, direct_url: s
     if direct_url:
         metadata["direct_url.json"] = _direct_url(direct_url, wheel)
     try:
-        installer.install(_Source(wheel), _Destination(wheel, site, interpreter), metadata)
+        destination = _Destination(wheel, site, interpreter, prefix)
+        installer.install(_Source(wheel), destination, metadata)
     except LayersmithError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the library says of a stranger's metadata
@@ -60,7 +67,7 @@ def install(wheel: Wheel, site: Site, interpreter: Interpreter, *, direct_url: s
 
 def launcher(module: str, attribute: str) -> bytes:
     """Return the script that calls a function, as that of an entry point does."""
-    return Script("start", module, attribute, "console").generate(_PYTHON, "posix")[1]
+    return Script("start", module, attribute, "console").generate(ENVIRONMENT.program, "posix")[1]
 
 
 def _direct_url(url: str, wheel: Wheel) -> bytes:
@@ -120,20 +127,15 @@ class _Source(WheelSource):
 class _Destination(WheelDestination):
     """Makes entries of what `installer` writes."""
 
-    def __init__(self, wheel: Wheel, site: Site, interpreter: Interpreter) -> None:
-        self._wheel, self._site = wheel, site
-        self._packages = site_packages(interpreter)
-        headers = f"{VENV}/include/site/python{interpreter.short}/{wheel.about.name}"
-        self._folders = {
-            "purelib": self._packages,
-            "platlib": self._packages,
-            "scripts": f"{VENV}/bin",
-            "headers": headers,
-            "data": VENV,
-        }
-        up = "../" * (self._packages.count("/") - VENV.count("/"))
+    def __init__(self, wheel: Wheel, site: Site, interpreter: Interpreter, prefix: Prefix) -> None:
+        self._wheel, self._site, self._prefix = wheel, site, prefix
+        packages = prefix.packages(interpreter)
+        self._folders = prefix.folders(interpreter, wheel.about.name)
+        up = "../" * packages.removeprefix(f"{prefix.root}/").count("/") + "../"
         self._prefixes = {
-            scheme: None if folder == self._packages else f"{up}{folder}/".replace(f"{VENV}/", "")
+            scheme: None
+            if folder == packages
+            else up + f"{folder}/".removeprefix(f"{prefix.root}/")
             for scheme, folder in self._folders.items()
         }
 
@@ -144,7 +146,7 @@ class _Destination(WheelDestination):
             raise WheelError(
                 f"has a script of the name {one_line(name, 100)!r}", wheel=self._wheel.filename
             )
-        _, data = Script(name, module, attr, section).generate(_PYTHON, "posix")
+        _, data = Script(name, module, attr, section).generate(self._prefix.program, "posix")
         return self._put("scripts", name, data, executable=True)
 
     def write_file(
@@ -154,7 +156,8 @@ class _Destination(WheelDestination):
             return self._put(scheme, path, stream.read(), executable=is_executable)
         packed = stream.packed
         if scheme == "scripts":
-            with fix_shebang(io.BytesIO(self._wheel.read(packed.member.path)), _PYTHON) as fixed:
+            raw = io.BytesIO(self._wheel.read(packed.member.path))
+            with fix_shebang(raw, self._prefix.program) as fixed:
                 return self._put(scheme, path, fixed.read(), executable=True)
         member = packed.member
         content = Slice(str(self._wheel.digest), member.offset, member.size, packed.sha256)
@@ -174,7 +177,7 @@ class _Destination(WheelDestination):
 
     def _add(self, scheme: str, path: str, content: Slice | bytes, *, executable: bool) -> None:
         where = f"{self._folders[scheme]}/{path}"
-        meta = Meta(0o755 if executable else 0o644)
+        meta = self._prefix.meta(0o755 if executable else 0o644)
         about = self._wheel.about
         self._site.add(where, File(meta, content), f"{about.name} {about.version}")
 

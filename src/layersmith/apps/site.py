@@ -1,4 +1,4 @@
-"""The virtual environment as it is put together: whose each path is, and nothing twice."""
+"""Where distributions are installed, as it is put together: whose each path is, nothing twice."""
 
 from __future__ import annotations
 
@@ -18,16 +18,66 @@ if TYPE_CHECKING:
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.tree import Contents
 
-__all__ = ["APP", "VENV", "Site", "WheelContents", "lay_out", "site_packages", "with_parents"]
+__all__ = [
+    "APP",
+    "ENVIRONMENT",
+    "VENV",
+    "Prefix",
+    "Site",
+    "WheelContents",
+    "lay_out",
+    "site_packages",
+    "with_parents",
+]
 
 APP: Final = "app"
 VENV: Final = f"{APP}/.venv"
 _OURS: Final = "the virtual environment"
 
 
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A place to install to: a virtual environment, or the user's own (``pip install --user``).
+
+    `python` runs its scripts, by default the one in its own bin; files are owned by `uid`, `gid`.
+    """
+
+    root: str
+    python: str = ""
+    uid: int = 0
+    gid: int = 0
+
+    @property
+    def program(self) -> str:
+        """What the first line of scripts names."""
+        return self.python or f"/{self.root}/bin/python"
+
+    def meta(self, mode: int) -> Meta:
+        """Return the mode with the owner."""
+        return Meta(mode, self.uid, self.gid)
+
+    def packages(self, interpreter: Interpreter) -> str:
+        """Return where modules are."""
+        return f"{self.root}/lib/python{interpreter.short}/site-packages"
+
+    def folders(self, interpreter: Interpreter, name: str) -> dict[str, str]:
+        """Return the directory of each scheme for a distribution (sysconfig's "Schemes")."""
+        site = "" if self.python else "site/"
+        return {
+            "purelib": self.packages(interpreter),
+            "platlib": self.packages(interpreter),
+            "scripts": f"{self.root}/bin",
+            "headers": f"{self.root}/include/{site}python{interpreter.short}/{name}",
+            "data": self.root,
+        }
+
+
+ENVIRONMENT: Final = Prefix(VENV)
+
+
 def site_packages(interpreter: Interpreter) -> str:
-    """Return where distributions are installed."""
-    return f"{VENV}/lib/python{interpreter.short}/site-packages"
+    """Return where the distributions of an application are installed."""
+    return ENVIRONMENT.packages(interpreter)
 
 
 @dataclass(slots=True)
