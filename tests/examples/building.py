@@ -6,14 +6,11 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fixtures import sandbox, tools
 from fixtures.registry import Registry
-
-from layersmith.stores.pip_config import read_pip_config
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 _LONGEST = 900.0  # seconds: the wheels of pandas come over a slow link
@@ -42,7 +39,7 @@ class Bench:
         for upstream in ("docker.io", "gcr.io"):
             command += ["--mirror", f"{upstream}={self.running.host}"]
         command += ["--push", self.reference(name), "--cache-dir", str(self.place / cache)]
-        document: dict[str, Any] = json.loads(_run([*command, *more], _index()))
+        document: dict[str, Any] = json.loads(_run([*command, *more]))
         return document
 
     def reference(self, name: str) -> str:
@@ -104,23 +101,13 @@ def run_in_runc(
     )
 
 
-@cache
-def _index() -> dict[str, str]:
-    """Name the index that pip asks where nothing is configured: layersmith has no default."""
-    if read_pip_config().index:
-        return {}
-    program = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
-    return {"PIP_INDEX_URL": _run([sys.executable, "-c", program]).strip()}
-
-
-def _run(command: list[str], env: dict[str, str] | None = None) -> str:
+def _run(command: list[str]) -> str:
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
         timeout=_LONGEST,
-        env={**os.environ, **(env or {})},
     )
     if done.returncode:
         raise ExampleError(f"{Path(command[0]).name}: {done.stderr.strip()}")

@@ -1,7 +1,8 @@
 """From pins to wheels: who has one that fits, and which bytes it is.
 
 In this order: the user's own wheels, the files that the lock names, the indexes of the lock
-and of pip's configuration. What a hash settled once is not asked for again.
+and of pip's configuration, pip's own default where these name no index-url. What a hash settled
+once is not asked for again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from layersmith.errors import MissingWheels, RecipeError
 from layersmith.oci.digest import Digest
 from layersmith.oci.strictjson import encode
 from layersmith.stores.files import local_path
-from layersmith.stores.pip_config import read_pip_config
+from layersmith.stores.pip_config import default_index, read_pip_config
 from layersmith.stores.simple_index import files_at, files_in, files_of
 from layersmith.stores.wheelhouse import Wheelhouse, digest_of_file
 
@@ -81,6 +82,7 @@ class Shop:
     folder: Path
     own: tuple[Path, ...] = ()
     _config: PipConfig = field(default_factory=read_pip_config)
+    _default: str | None = None
     _web: Web | None = None
     _opening: Lock = field(default_factory=Lock)
     _listed: dict[str, list[Remote]] = field(default_factory=dict)
@@ -148,18 +150,21 @@ class Shop:
             there = [file.filename for file in pin.files]
         else:
             # Another index has the same bytes, but at another place.
-            asked = [self._places(), self.indexes.find_links, self._config.find_links]
+            asked = self._rounds()
             key = f"wheel 1 {pin.name} {pin.version} {sorted(pin.hashes)} {interpreter} {asked}"
             if kept := self.workshop.cache.recall(key):
                 return _DECODER.decode(kept)
-            listed = [file for file in self._files(pin.name) if _is_of(file.filename, pin)]
-            hashed = [file for file in listed if not file.hashes or file.hashes & pin.hashes]
-            file = best(hashed, pin, interpreter, liked)
-            if file is not None:
-                found = _chosen(pin, file, self._digest(file, pin))
-                self.workshop.cache.remember(key, encode(found))
-                return found
-            there = [file.filename for file in listed]
+            there = []
+            for places in self._rounds():
+                files = self._files(pin.name, *places)
+                listed = [file for file in files if _is_of(file.filename, pin)]
+                hashed = [file for file in listed if not file.hashes or file.hashes & pin.hashes]
+                file = best(hashed, pin, interpreter, liked)
+                if file is not None:
+                    found = _chosen(pin, file, self._digest(file, pin))
+                    self.workshop.cache.remember(key, encode(found))
+                    return found
+                there += [file.filename for file in listed]
         line = missing_line(pin, platform, there)
         return Missing(pin.name, pin.version, platform, line, wanted_tags(interpreter))
 
@@ -169,40 +174,62 @@ class Shop:
             return min(both)
         return self._house().learn(file.filename, file.url, pin.hashes)
 
-    def _files(self, name: str) -> list[Remote]:
-        """Return what all indexes have of a distribution."""
-        config, lock = self._config, self.indexes
-        if name not in self._listed:
+    def _files(self, name: str, links: Sequence[str], indexes: Sequence[str]) -> list[Remote]:
+        """Return what these places have of a distribution."""
+        key = " ".join((name, *links, *indexes))
+        if key not in self._listed:
             found: list[Listed] = []
-            for place in (*lock.find_links, *config.find_links):
+            for place in links:
                 found += files_at(self.web, place, self.folder)
-            for index in self._places():
+            for index in indexes:
                 found += files_of(self.web, index, name, self.folder)
-            self._listed[name] = [
+            self._listed[key] = [
                 Remote(file.filename, file.url, file.hashes, file.requires_python) for file in found
             ]
-        return self._listed[name]
+        return self._listed[key]
 
-    def _places(self) -> list[str]:
-        """Return the indexes to ask; the lock's own takes the place of the configured one."""
-        config, lock = self._config, self.indexes
-        if lock.no_index or (config.no_index and not lock.index):
-            return []
-        first = lock.index or config.index
-        places = [*filter(None, [first]), *lock.extra, *config.extra]
-        if not places and not (lock.find_links or config.find_links):
+    def _rounds(self) -> list[tuple[list[str], list[str]]]:
+        """Return the find-links and indexes to ask, and those to ask if these have nothing.
+
+        pip's default comes last: where something else is named, the network may not reach it.
+        """
+        links, places = [*self.indexes.find_links, *self._config.find_links], self._places()
+        default = self._default_index
+        if not (links or places or default or self._is_without):
             raise RecipeError(
                 "nothing says which package index has the wheels",
                 hint=f"{_SET_INDEX}, or lock with URLs (pylock.toml)",
             )
-        return list(dict.fromkeys(places))
+        return [each for each in ((links, places), ([], [default])) if any((*each[0], *each[1]))]
+
+    def _places(self) -> list[str]:
+        """Return the indexes that are named."""
+        config, lock = self._config, self.indexes
+        if self._is_without:
+            return []
+        first = lock.index or config.index
+        return list(dict.fromkeys([*filter(None, [first]), *lock.extra, *config.extra]))
+
+    @property
+    def _is_without(self) -> bool:
+        """Whether no index is to be asked."""
+        return self.indexes.no_index or (self._config.no_index and not self.indexes.index)
+
+    @property
+    def _default_index(self) -> str:
+        """What pip asks where no index-url is set, if that is so."""
+        if self._is_without or self.indexes.index or self._config.index:
+            return ""
+        if self._default is None:
+            self._default = default_index()
+        return self._default
 
     @property
     def lacks_index(self) -> bool:
         """Whether something was looked for, with an index of one's own named nowhere."""
         config, lock = self._config, self.indexes
         is_meant = lock.index or config.index or lock.no_index or config.no_index
-        return any(self._listed) and not is_meant
+        return any(self._listed) and not (is_meant or self._default_index)
 
     def _own_files(self) -> list[Remote]:
         if "" not in self._listed:

@@ -9,6 +9,7 @@ one that ``PIP_CONFIG_FILE`` names, and the variables ``PIP_...``; what comes la
 from __future__ import annotations
 
 import configparser
+import importlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from layersmith.userfiles import read_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["PipConfig", "read_pip_config"]
+__all__ = ["PipConfig", "default_index", "read_pip_config"]
 
 _SECTIONS: Final = ("global", "install")
 _KEYS: Final = (
@@ -59,6 +60,19 @@ def read_pip_config(variables: Mapping[str, str] = os.environ) -> PipConfig:
         trusted=tuple(said.get("trusted-host", "").split()),
         cert=said.get("cert", "").strip(),
     )
+
+
+def default_index() -> str:
+    """Return the index that the pip beside us asks where no index-url is set; "" without a pip.
+
+    It stands in a module that pip promises nobody, so whatever goes wrong there is no answer.
+    """
+    try:
+        module = importlib.import_module("pip._internal.models.index")
+        url = module.PyPI.simple_url
+    except Exception:  # noqa: BLE001 - see above
+        return ""
+    return url if isinstance(url, str) and url.startswith("https://") else ""
 
 
 def _files(variables: Mapping[str, str]) -> Iterator[Path]:

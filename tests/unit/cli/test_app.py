@@ -49,6 +49,7 @@ def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("PIP_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr("layersmith.assemble.wheels.default_index", lambda: "")
 
 
 def built(site: Site, *options: str) -> dict[str, Any]:
@@ -294,6 +295,43 @@ def test_nothing_names_an_index(site: Site) -> None:
     (site.folder / "requirements.txt").write_text(requirements(DEMO))
     with pytest.raises(RecipeError, match="which package index"):
         built(site, "-d", "requirements.txt")
+
+
+def test_pip_s_default_index_is_asked_where_none_is_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(site)
+    (site.folder / "requirements.txt").write_text(requirements(DEMO))
+    with serve_index(DEMO) as index:
+        monkeypatch.setattr("layersmith.assemble.wheels.default_index", lambda: index.url)
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        with pytest.raises(MissingWheels, match="no wheel fits"):
+            built(site, "-d", "requirements.txt")
+        assert index.paths == []
+        monkeypatch.delenv("PIP_NO_INDEX")
+        built(site, "-d", "requirements.txt")
+        assert f"/files/{DEMO.filename}" in index.paths
+
+
+def test_pip_s_default_index_comes_after_what_is_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(site)
+    (site.folder / "requirements.txt").write_text(requirements(DEMO))
+    with serve_index() as default, serve_index(DEMO) as extra, serve_index() as own:
+        monkeypatch.setattr("layersmith.assemble.wheels.default_index", lambda: default.url)
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", extra.url)
+        built(site, "-d", "requirements.txt")
+        assert default.paths == []
+        extra.wheels.clear()
+        default.wheels.append(DEMO)
+        shutil.rmtree(site.folder / "cache")
+        built(site, "-d", "requirements.txt")
+        assert f"/files/{DEMO.filename}" in default.paths
+        monkeypatch.setenv("PIP_INDEX_URL", own.url)  # takes its place
+        shutil.rmtree(site.folder / "cache")
+        with pytest.raises(MissingWheels, match="no wheel fits"):
+            built(site, "-d", "requirements.txt")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from layersmith.errors import InvalidInput
-from layersmith.stores.pip_config import PipConfig, read_pip_config
+from layersmith.stores.pip_config import PipConfig, default_index, read_pip_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +74,17 @@ def test_passwords_are_not_shown(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         read(tmp_path, PIP_CONFIG_FILE=broken)
     assert "s3cret" not in caught.value.message
+
+
+def test_the_default_of_the_pip_beside_us() -> None:
+    from pip._internal.models.index import PyPI
+
+    assert default_index() == PyPI.simple_url
+
+
+@pytest.mark.parametrize(
+    "what", [None, object(), SimpleNamespace(PyPI=SimpleNamespace(simple_url=7))]
+)
+def test_no_pip_or_another_has_no_default(monkeypatch: pytest.MonkeyPatch, what: object) -> None:
+    monkeypatch.setitem(sys.modules, "pip._internal.models.index", what)
+    assert default_index() == ""
