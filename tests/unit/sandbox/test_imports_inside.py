@@ -33,6 +33,7 @@ MODULES = {
     "zz_space/part/__init__.py": "import zz_absent",
     "zz_space/part/inner.py": "",
     "zz-dash/x.py": "raise AssertionError",
+    "zz_tk.py": "raise ImportError('libtk8.6.so: cannot open shared object file', path='/_tkinter.so')",
     "zz_native.cpython-399-none.so": "",
 }
 
@@ -48,7 +49,7 @@ def run(
         text=True,
         check=False,
         timeout=120,
-        env={"PYTHONPATH": str(folder), "PATH": os.defpath},
+        env={"PYTHONPATH": str(folder), "PATH": os.defpath, "PYTHONUSERBASE": str(folder / "user")},
     )
     assert done.returncode == 0, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)
@@ -81,6 +82,7 @@ def test_everything_is_imported_whatever_the_others_do(made: Path) -> None:
         "zz_pack.optional",
         "zz_pack.deep",
         "zz_space.part.inner",
+        "zz_tk",
     }
     assert found["imported"] == 5  # good, linked, loud, pack, pack.fine
     assert found["version"] == sys.version.split()[0]
@@ -96,6 +98,13 @@ def test_an_extension_that_cannot_be_loaded_fails(made: Path) -> None:
     found = run(made, "zz_ext", "zz_pack._ext", "zz_pack.front")
     assert set(found["failed"]) == {"zz_ext", "zz_pack._ext", "zz_pack.front"}
     assert "ImportError" in found["failed"]["zz_pack.front"]
+
+
+def test_what_the_user_has_of_his_own_is_imported_too(made: Path) -> None:
+    place = made / "user" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    (place / "site-packages").mkdir(parents=True)
+    (place / "site-packages" / "zz_mine.py").write_text("import zz_absent")
+    assert set(run(made, "zz_mine")["failed"]) == {"zz_mine"}
 
 
 def test_what_is_chosen_is_imported(made: Path) -> None:

@@ -5,8 +5,9 @@ import, globs of others, files to leave alone, and how many seconds a module may
 process; where one of them ends or hangs it, another goes on behind it.
 
 A module fails that stands by itself, or is an extension, or wants a shared library that
-cannot be loaded. One inside a package may want what is optional, and one of the library whose
-name begins with _ may be for another system: that is only noted.
+cannot be loaded. One inside a package may want what is optional, one of the library whose name
+begins with _ may be for another system, and Tk's libraries are in no official image of Python:
+that is only noted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import select
 import signal
+import site
 import sys
 
 TYPE_CHECKING = False
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 # What imports act at once, or is for CPython's own tests.
 SKIPPED = {"antigravity", "this", "test", "tests", "idle_test", "__main__", "__pycache__"}
+TK = ("libtk", "libtcl")
 SUFFIXES = sorted(importlib.machinery.EXTENSION_SUFFIXES, key=len, reverse=True)
 
 
@@ -86,6 +89,8 @@ def judged(error: BaseException, alone: bool, native: bool, known: set[str]) -> 
     missing = getattr(error, "name", None)
     if isinstance(error, ModuleNotFoundError) and missing and missing.split(".")[0] not in known:
         said = "wants %s, which is not in the image" % missing
+    elif isinstance(error, ImportError) and str(error).startswith(TK):
+        return False, said[:500]
     elif isinstance(error, ImportError) and str(getattr(error, "path", "")).endswith(
         tuple(SUFFIXES)
     ):
@@ -201,6 +206,8 @@ def writable() -> list[str]:
 
 def main() -> None:
     """Do what stdin says."""
+    # -I leaves out what is the user's own, which the image's programs see.
+    site.addsitedir(site.getusersitepackages())
     asked = json.load(sys.stdin)
 
     def matches(name: str, globs: list[str]) -> bool:
