@@ -49,13 +49,16 @@ lint: setup ## ruff, mypy and the rule of which room imports which
 bench: setup fixtures ## figures and ratios: ours, the floor, the peers that are here
 	@scripts/bench
 
-requirements: ## pin requirements/*.txt again from the .in files
+requirements: ## pin requirements/*.txt, and what builder images get, again from the .in files
 	@test -x $(UV) || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv; }
 	cd requirements && for name in runtime dev fuzz; do \
 	    ../$(UV) pip compile -q --no-config --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --upgrade -o $$name.txt $$name.in $$(test $$name = runtime || echo -c runtime.txt) || exit 1; \
 	done
+	cd requirements && ../$(UV) pip compile -q --no-config --universal --python-version 3.9 \
+	    --only-binary :all: --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	    --upgrade -o ../src/layersmith/apps/builder.txt builder.in
 
 locks: ## pin the dependencies of the examples again
 	@test -x $(UV) || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install -q uv; }

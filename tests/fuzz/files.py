@@ -118,6 +118,7 @@ def _recipes() -> Iterator[bytes]:
         b'[app]\nworkdir = "x"', b'[[test]]\ncommand = ["a"]\nexit = 1\nuser = "1:2"',
         b"[[test]]\nunknown = 1", b"[[test]]\nhttp = {port = 0}", b"[[test]]\nhttp = {port = 5}",
         b"[[test]]\nhttp = {port = 5, unknown = 1}", b'[[test]]\nplatforms = ["x"]', b"test = 5",
+        b'requirements = "r.txt"\nwheel-dirs = ["w"]', b'requirements = "\\u0000"',
         b'replace-package = ["a"]', b'user = "a:99999999999:1"', b'user = ":"', b'user = "nonroot"',
         b'platforms = ["linux/amd64", "linux/amd64"]', b'base = "oci:"', b'mirrors = {"x" = "a b"}',
     ):  # fmt: skip
@@ -130,6 +131,7 @@ def _locks() -> Iterator[bytes]:
     for old, new in (
         (b"linux/arm64", b"linux/arm64/v8"), (b'TZ = "UTC"', b'TZ = "x"'), (b"sha256:", b"sha1:"),
         (b"3.13-debian13", b""), (b"[recipe]\n", b'[recipe]\nbase = "x"\n'), (b"epoch = ", b"epoch = -"),
+        (b"[recipe]\n", b'[recipe]\nrequirements = "x"\n'), (b"epoch = ", b'wheels = {"x.whl" = "y"}\nepoch = '),
         (b"[recipe]\n", b"[recipe]\nunknown = 1\n"), (b"[platforms.", b"[x."), (b"= ", b"= 1 #"),
     ):  # fmt: skip
         yield text.replace(old, new)

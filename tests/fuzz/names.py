@@ -77,7 +77,7 @@ def _texts() -> Iterator[bytes]:
         "python", "python:3.13", f"gcr.io/distroless/cc-debian13@{digest}", "localhost/x:y",
         "index.docker.io/x", "Host.Example:5000/a/b__c.d-e:T.a-g_", f"[::1]:5000/a:t@{digest}",
         "127.0.0.1:0/x", "a:65536/x", digest, f"sha512:{_HEX * 2}", "md5:00", "linux/amd64",
-        "linux/arm64/v8", "3.13-debian13", "3.13.5-debian12-debug", "monty:1000:1000", "nonroot",
+        "linux/arm64/v8", "3.13-debian13", "3.13.5-debian12-debug", "builder:3.13-debian13", "monty:1000:1000", "nonroot",
         "oci:dist/x:t", f"oci:x@{digest}", "oci-archive:a:b.tar:t", "docker-archive:x.tar:a/b:t",
         "docker-archive:x.tar:t", "oci:", "\u0130/x", "a" * 300, "x/\udcff", "user:p@host/x",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["assemble", "assembled"]
 
 # Changes with anything in the code that gives the same question another answer.
-_FORMAT: Final = "outcome 2"
+_FORMAT: Final = "outcome 3"
 # What of a recipe does not shape the image.
 _ELSEWHERE: Final[dict[str, Any]] = {
     "output": "",
@@ -43,6 +43,8 @@ _ELSEWHERE: Final[dict[str, Any]] = {
     "verify_builder": "",
     "app": None,
     "base_image": "",
+    "requirements": "",
+    "wheel_dirs": (),
 }
 
 
@@ -59,7 +61,7 @@ def assemble(
     Raises what :func:`layersmith.assemble.pipeline.plan` raises, and
     :class:`StoreError` for a place that takes nothing; then no tag was written.
     """
-    places = destinations(recipe, f"oci:dist/{target}", beside, signing)
+    places = destinations(recipe, f"oci:dist/{target.folder}", beside, signing)
     inputs = resolve(workshop, target, recipe, pinned)
     key = _key(target, recipe, inputs, pinned)
 
@@ -101,7 +103,7 @@ def _made(
     workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned, key: str
 ) -> Outcome:
     """Make it, and remember it by `key` for the next run."""
-    from layersmith.assemble.pipeline import produce  # noqa: PLC0415 - see above
+    from layersmith.assemble.making import produce  # noqa: PLC0415 - see above
 
     outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
@@ -110,7 +112,7 @@ def _made(
 
 def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:
     """Name everything that the outcome depends on."""
-    about = {
+    about: dict[str, Any] = {
         "format": _FORMAT,
         "layersmith": __version__,
         "target": str(target),
@@ -120,6 +122,11 @@ def _key(target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned) -> str:
         "pinned": [sorted(pinned.epochs.items()), sorted(pinned.images.items())],
         "compressor": recipe.compressor().identity,
     }
+    if target.is_builder:
+        from layersmith.assemble.builder_tools import fingerprint  # noqa: PLC0415 - seldom needed
+
+        about["tools"] = fingerprint(recipe)
+        about["wheels"] = {at: sorted(wheels.items()) for at, wheels in pinned.wheels.items()}
     return encode(about).decode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from layersmith.assemble.builder_tools import WHEEL_TYPE
 from layersmith.assemble.noting import Noting
 from layersmith.errors import DocumentError, LayerError, NotFound, VerificationError
 from layersmith.oci.content import read_document
@@ -55,6 +56,12 @@ class Opened:
             yield Need(locked.descriptor, f"the {name}'s index")
             for platform in platforms:
                 yield from self._image(name, locked.descriptor, platform)
+        for platform in platforms:
+            locked_platform = self.lock.platforms.get(str(platform))
+            for filename, digest in (locked_platform.wheels if locked_platform else {}).items():
+                size = self.bundle.size_of(digest) or 0
+                blob = Descriptor(media_type=WHEEL_TYPE, digest=digest, size=size)
+                yield Need(blob, f"{filename}, {platform}")
 
     def image(self) -> Iterator[Need]:
         """Yield what the image in the bundle consists of."""

@@ -3,7 +3,8 @@
 ::
 
     base, builder       their index as it is, and below it what the chosen platforms need
-    lock                an artifact: the lock, and the recipe in its canonical form
+    lock                an artifact: the lock, the recipe in its canonical form, and the wheels
+                        of a builder image
     3.13-debian13 ...   the image, whole
 
 So a site that the network does not reach can assemble it again, and prove that it is equal
@@ -16,11 +17,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from layersmith.assemble.builder_tools import WHEEL_TYPE
 from layersmith.assemble.bundled import ARTIFACT, LOCK_TYPE
 from layersmith.assemble.inputs import FREE, Input, Pinned, resolve
 from layersmith.assemble.locking import lock_of
+from layersmith.assemble.making import make, plan
 from layersmith.assemble.noting import Noting
-from layersmith.assemble.pipeline import make, plan
 from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_MANIFEST, Descriptor, Document, Manifest
@@ -118,7 +120,7 @@ def create(
     lock = lock_of(planned)
     outcome = make(workshop, planned)
     _add_image(content, outcome, workshop, target.tags(outcome.python))
-    _add_lock(content, lock, recipe)
+    _add_lock(content, lock, recipe, _add_wheels(content, workshop, lock))
     with workshop.timed("write"):
         files = write_bundle(path, content.names, content.blobs, compressor, limit, workshop.crew)
     size = sum(blob.size for blob, _ in content.blobs.values())
@@ -143,10 +145,25 @@ def _add_image(
         content.names = content.names.tagged(tag, outcome.index.descriptor)
 
 
-def _add_lock(content: _Content, lock: Lock, recipe: Recipe) -> None:
+def _add_wheels(content: _Content, workshop: Workshop, lock: Lock) -> list[tuple[Descriptor, str]]:
+    """Add what a builder image was made with, each wheel once; return it with its names."""
+    found = []
+    wheels = {item for about in lock.platforms.values() for item in about.wheels.items()}
+    for filename, digest in sorted(wheels):
+        size = workshop.cache.blob_path(digest).stat().st_size
+        blob = Descriptor(media_type=WHEEL_TYPE, digest=digest, size=size)
+        content.blobs[digest] = blob, partial(workshop.cache.open, blob)
+        found.append((blob, filename))
+    return found
+
+
+def _add_lock(
+    content: _Content, lock: Lock, recipe: Recipe, more: Sequence[tuple[Descriptor, str]]
+) -> None:
     blobs = [
         (content.bytes(write_lock(lock), LOCK_TYPE), LOCK_NAME),
         (content.bytes(shape_json(recipe).encode(), _RECIPE_TYPE), "recipe.json"),
+        *more,
     ]
     manifest = {
         "schemaVersion": 2,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.assemble.places import Place
-from layersmith.errors import LockMismatch, intention
+from layersmith.errors import LockMismatch, RecipeError, intention
 from layersmith.oci.image import Image, load, load_at, select
 from layersmith.stores.cache import CachedSource
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from layersmith.recipe.target import Target
     from layersmith.stores.cache import Cache
 
-__all__ = ["FREE", "Input", "Inputs", "Pinned", "load_input", "resolve"]
+__all__ = ["FREE", "Input", "Inputs", "Pinned", "load_input", "named", "resolve"]
+
+# What of a recipe speaks of two images, or of one alone.
+_OF_TWO: Final = ("verify_base", "include", "exclude", "replace_package")
+_OF_BUILDERS: Final = ("requirements", "wheel_dirs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Input:
         return select(self.source, self.top, platform)
 
 
-# Base and builder.
+# Base and builder; a builder image is made of one, which is both.
 Inputs: TypeAlias = tuple[Input, Input]
 
 
@@ -55,7 +59,8 @@ Inputs: TypeAlias = tuple[Input, Input]
 class Pinned:
     """What is settled before anything is read: by a lock, a bundle, an image's own record.
 
-    `images` are the manifests of base and builder, and `epochs` the times, by platform.
+    `images` are the manifests of base and builder, `epochs` the times, and `wheels` the digests
+    of a builder image's wheels by file name, each by platform.
     """
 
     base: Descriptor | None = None
@@ -63,6 +68,7 @@ class Pinned:
     source: Source | None = None
     epochs: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, tuple[Digest, Digest]] = field(default_factory=dict)
+    wheels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def check(self, platform: Platform, found: Sequence[Image]) -> None:
         """Refuse other images than `images` for a platform; raises :class:`LockMismatch`."""
@@ -79,14 +85,36 @@ class Pinned:
 FREE: Final = Pinned()
 
 
+def named(target: Target, recipe: Recipe) -> tuple[str, str]:
+    """Return base and builder as the recipe or its target names them.
+
+    Raises :class:`RecipeError` for what the recipe says and this kind of image has not.
+    """
+    said = [key for key in _OF_TWO if getattr(recipe, key)]
+    if not target.is_builder:
+        if said := [key for key in _OF_BUILDERS if getattr(recipe, key)]:
+            raise RecipeError(
+                f"{said[0].replace('_', '-')} is for builder images, and {target} is none",
+                hint=f"the target of one is builder:{target}",
+            )
+        return recipe.base or target.base, recipe.builder or target.builder
+    if recipe.base not in ("", recipe.builder):
+        said = ["base", *said]
+    if said:
+        raise RecipeError(
+            f"{said[0].replace('_', '-')} beside {target}: that is one image, with tools on top",
+            hint="builder = or --builder names another one",
+        )
+    return (recipe.builder or target.builder,) * 2
+
+
 def resolve(workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned = FREE) -> Inputs:
     """Return base and builder, each of them resolved once, unless `pinned`: one request.
 
     What has to be vouched for is not read any further, be it pinned or not, unless it is:
     raises :class:`Untrusted`.
     """
-    base_place = Place.parse(recipe.base or target.base)
-    builder_place = Place.parse(recipe.builder or target.builder)
+    base_place, builder_place = map(Place.parse, named(target, recipe))
     wanted = [
         (base_place, pinned.base, _demanded(recipe.verify_base, base_place, "verify-base")),
         (
@@ -107,6 +135,10 @@ def resolve(workshop: Workshop, target: Target, recipe: Recipe, pinned: Pinned =
             verified = demand.check(source, found.digest)
         return replace(found, verified=verified)
 
+    if target.is_builder:
+        with workshop.timed("resolve"):
+            both = one(wanted[1])
+        return both, both
     with workshop.timed("resolve"), workshop.crew.pool(2, "resolve") as pool:
         base, builder = pool.map(one, wanted)
     return base, builder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from layersmith.assemble.inputs import FREE, Pinned
+from layersmith.assemble.inputs import FREE, Pinned, named
 from layersmith.assemble.places import Place
 from layersmith.errors import LockMismatch, one_line
 from layersmith.recipe.shape import shape
@@ -34,6 +34,7 @@ def pinned_by(lock: Lock, source: Source | None = None) -> Pinned:
         source=source,
         epochs={platform: about.epoch for platform, about in lock.platforms.items()},
         images={p: (about.base, about.builder) for p, about in lock.platforms.items()},
+        wheels={p: about.wheels for p, about in lock.platforms.items() if about.wheels},
     )
 
 
@@ -41,10 +42,13 @@ def kept_inputs(lock: Lock | None, recipe: Recipe, update: Sequence[str]) -> Pin
     """Return the inputs that an older lock still settles: named as before, not to be updated."""
     if lock is None:
         return FREE
-    named = _references(recipe)
+    references = _references(recipe)
+    moves = set(update)
+    if any(update) and Target.parse(recipe.target).is_builder:
+        moves = {"base", "builder"}  # they are one
 
     def kept(name: str, locked: LockedInput) -> Descriptor | None:
-        stays = locked.reference == named[name] and name not in update
+        stays = locked.reference == references[name] and name not in moves
         return locked.descriptor if stays else None
 
     return Pinned(base=kept("base", lock.base), builder=kept("builder", lock.builder))
@@ -52,11 +56,8 @@ def kept_inputs(lock: Lock | None, recipe: Recipe, update: Sequence[str]) -> Pin
 
 def _references(recipe: Recipe) -> dict[str, str]:
     """Return base and builder in full, as the recipe or its target names them."""
-    target = Target.parse(recipe.target)
-    return {
-        "base": str(Place.parse(recipe.base or target.base)),
-        "builder": str(Place.parse(recipe.builder or target.builder)),
-    }
+    base, builder = named(Target.parse(recipe.target), recipe)
+    return {"base": str(Place.parse(base)), "builder": str(Place.parse(builder))}
 
 
 def settled(recipe: Recipe, lock: Lock) -> Recipe:
@@ -88,10 +89,10 @@ def _differences(recipe: Recipe, lock: Lock) -> Iterator[str]:
     for key in sorted(asked.keys() | known.keys()):
         if asked.get(key) != known.get(key):
             yield from _lines(key, asked.get(key), known.get(key))
-    named = _references(recipe)
+    references = _references(recipe)
     for name, locked in (("base", lock.base), ("builder", lock.builder)):
-        if named[name] != locked.reference:
-            yield _line(name, named[name], locked.reference)
+        if references[name] != locked.reference:
+            yield _line(name, references[name], locked.reference)
     there = [str(platform) for platform in recipe.chosen_platforms()]
     if missing := [platform for platform in there if platform not in lock.platforms]:
         yield _line("platforms", missing, list(lock.platforms))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from layersmith import __version__
-from layersmith.analysis.dpkg import records
+from layersmith.analysis.dpkg import installed, records
 from layersmith.assemble.inputs import FREE, Pinned, resolve
-from layersmith.assemble.pipeline import plan
+from layersmith.assemble.making import plan
 from layersmith.assemble.places import Place
 from layersmith.errors import NotFound, intention
 from layersmith.oci.documents import Platform
 from layersmith.oci.image import load_at, select
+from layersmith.plan.plan import Plan
 from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
 from layersmith.recipe.shape import shape, shape_digest
 from layersmith.recipe.target import Target
@@ -23,13 +24,13 @@ from layersmith.rootfs.entries import as_utf8
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from layersmith.assemble.builder_image import BuilderPlan
     from layersmith.assemble.inputs import Input
-    from layersmith.assemble.pipeline import Planned
+    from layersmith.assemble.making import AnyPlanned
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.content import Source
     from layersmith.oci.digest import Digest
     from layersmith.oci.documents import Document, Index, Manifest
-    from layersmith.plan.plan import Plan
     from layersmith.recipe.recipe import Recipe
     from layersmith.stores.registry import Registries
 
@@ -53,7 +54,7 @@ def make_lock(
     )
 
 
-def lock_of(planned: Planned) -> Lock:
+def lock_of(planned: AnyPlanned) -> Lock:
     """Return what `planned` depends on, and the facts that show what an update changes."""
     return Lock(
         python=planned.python,
@@ -62,7 +63,7 @@ def lock_of(planned: Planned) -> Lock:
         recipe=shape(planned.recipe),
         base=_input(planned.base),
         builder=_input(planned.builder),
-        platforms={str(p.inputs.base.platform): _platform(p) for p in planned.plans},
+        platforms=dict(map(_platform, planned.plans)),
     )
 
 
@@ -81,6 +82,8 @@ def moved(registries: Registries, lock: Lock) -> list[Moved]:
     """Ask what base and builder stand for now; return those that moved."""
     found = []
     for name, locked in (("base", lock.base), ("builder", lock.builder)):
+        if name == "base" and lock.base == lock.builder:
+            continue  # one image is both
         place = Place.parse(locked.reference)
         with intention(f"reading {place}"):
             source = place.source(registries)
@@ -116,7 +119,21 @@ def _input(input_: Input) -> LockedInput:
     return LockedInput(str(input_.place), top.digest, top.media_type, top.size, input_.verified)
 
 
-def _platform(planned: Plan) -> LockedPlatform:
+def _platform(planned: Plan | BuilderPlan) -> tuple[str, LockedPlatform]:
+    if isinstance(planned, Plan):
+        return str(planned.inputs.base.platform), _two(planned)
+    image = planned.image.manifest.descriptor.digest
+    locked = LockedPlatform(
+        base=image,
+        builder=image,
+        epoch=planned.epoch,
+        builder_packages=_written((p.name, p.version) for p in installed(planned.root)),
+        wheels=planned.digests,
+    )
+    return str(planned.image.platform), locked
+
+
+def _two(planned: Plan) -> LockedPlatform:
     inputs = planned.inputs
     below = ((name, package.version) for name, (package, _) in records(inputs.base_root).items())
     ours = ((package.name, package.version) for package in planned.owners.values())

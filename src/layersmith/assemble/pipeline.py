@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
 
-__all__ = ["Planned", "make", "plan", "produce", "undone"]
+__all__ = ["ENV", "Planned", "make", "plan", "produce", "undone"]
 
-_ENV: Final = {
+ENV: Final = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -165,7 +165,7 @@ class _Job:
             settings = Settings(
                 created=moment(plan.epoch),
                 user=plan.user.config,
-                env={**_ENV, **dict(sorted(recipe.env.items()))},
+                env={**ENV, **dict(sorted(recipe.env.items()))},
                 entrypoint=recipe.entrypoint if recipe.entrypoint is not None else _ENTRYPOINT,
                 cmd=recipe.cmd,
                 workdir=recipe.workdir,

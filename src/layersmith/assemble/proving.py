@@ -9,10 +9,12 @@ from layersmith.assemble.comparing import Difference
 from layersmith.assemble.inputs import resolve
 from layersmith.assemble.locked import pinned_by
 from layersmith.assemble.reading import created_at
+from layersmith.assemble.record import recorded_wheels
 from layersmith.attest.provenance import Subject, parse_provenance
 from layersmith.errors import InvalidInput, one_line
 from layersmith.oci.strictjson import MAX_DOCUMENT
-from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform, Made
+from layersmith.recipe.lock import Lock, LockedInput, LockedPlatform
+from layersmith.recipe.lock import Made as MadeBy
 from layersmith.recipe.shape import shape, shape_digest
 from layersmith.recipe.target import Target
 from layersmith.userfiles import read_file
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.assemble.inputs import Input, Inputs
-    from layersmith.assemble.outcome import Outcome
+    from layersmith.assemble.outcome import Made, Outcome
     from layersmith.assemble.workshop import Workshop
     from layersmith.attest.provenance import Claim
+    from layersmith.oci.digest import Digest
     from layersmith.recipe.recipe import Recipe
 
 __all__ = ["check_subject", "lock_made_by", "prove", "read_provenance"]
@@ -43,16 +46,24 @@ def lock_made_by(recipe: Recipe, inputs: Inputs, outcome: Outcome) -> Lock:
             base=base.image(platform).manifest.descriptor.digest,
             builder=builder.image(platform).manifest.descriptor.digest,
             epoch=created_at(made.image),
+            wheels=_wheels(recipe, made),
         )
     return Lock(
         python=outcome.python,
         recipe_digest=shape_digest(recipe),
-        made=Made(__version__, recipe.compressor().identity),
+        made=MadeBy(__version__, recipe.compressor().identity),
         recipe=shape(recipe),
         base=_input(base),
         builder=_input(builder),
         platforms=platforms,
     )
+
+
+def _wheels(recipe: Recipe, made: Made) -> dict[str, Digest]:
+    if not Target.parse(recipe.target).is_builder:
+        return {}
+    about = made.image.manifest.value.annotations
+    return recorded_wheels(about, f"the image for {made.image.platform}")
 
 
 def read_provenance(path: Path) -> Claim:
@@ -80,13 +91,13 @@ def prove(workshop: Workshop, claim: Claim) -> tuple[Difference, ...]:
     Raises :class:`InvalidInput` for inputs that nobody else can find, and what an assemble
     raises.
     """
-    from layersmith.assemble.pipeline import make, plan  # noqa: PLC0415 - see assembling
+    from layersmith.assemble.making import produce  # noqa: PLC0415 - see assembling
 
     lock = claim.lock
     findable(lock)
     recipe, pinned, target = lock.wish, pinned_by(lock), Target.parse(lock.wish.target)
     inputs = resolve(workshop, target, recipe, pinned)
-    outcome = make(workshop, plan(workshop, target, recipe, inputs, pinned))
+    outcome = produce(workshop, target, recipe, inputs, pinned)
     made = [subject.digest for subject in _subjects(recipe, outcome)]
     compressor = recipe.compressor().identity
     missed = [

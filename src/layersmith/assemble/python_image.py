@@ -16,7 +16,7 @@ from layersmith.assemble.delivery import Blob
 from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
 from layersmith.assemble.reading import LayerReader
-from layersmith.assemble.record import APPLICATION, is_ours, recorded
+from layersmith.assemble.record import APPLICATION, WHEELS, is_ours, recorded
 from layersmith.errors import InvalidInput, RecipeError, intention
 from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.strictjson import encode
@@ -171,6 +171,7 @@ def _named(workshop: Workshop, recipe: Recipe) -> PythonImage:
     if len(versions) != 1:
         raise InvalidInput(f"{place} has another Python on each platform")
     kept = {k: v for k, v in images[0].manifest.value.annotations.items() if k.startswith(OUR_KEYS)}
+    kept.pop(WHEELS, None)  # of a builder image, and of one platform
     base = {"org.opencontainers.image.base.digest": str(found.digest)}
     if place.reference is not None:
         base["org.opencontainers.image.base.name"] = str(place.reference)

@@ -15,9 +15,9 @@ from msgspec import structs
 from layersmith.assemble.comparing import Difference, documents, images
 from layersmith.assemble.inputs import Pinned, resolve
 from layersmith.assemble.locked import pinned_by
-from layersmith.assemble.pipeline import produce
+from layersmith.assemble.making import produce
 from layersmith.assemble.places import Place
-from layersmith.assemble.record import COMPRESSOR, Record
+from layersmith.assemble.record import COMPRESSOR, Record, recorded_wheels
 from layersmith.errors import DocumentError, InvalidInput, intention
 from layersmith.oci.documents import Index, Manifest
 from layersmith.oci.image import every_image, image_of, load
@@ -135,10 +135,16 @@ def _recorded(workshop: Workshop, image: Published, record: Record) -> tuple[Rec
             return place.source(workshop.registries).resolve(digest)
 
     recipe = structs.replace(record.recipe, base=record.base_name, builder=record.builder_name)
+    wheels = {
+        str(one.platform): recorded_wheels(one.manifest.value.annotations, image.name)
+        for one in image.images
+        if Target.parse(recipe.target).is_builder
+    }
     return recipe, Pinned(
         base=found("base", record.base_name, record.base),
         builder=found("builder", record.builder_name, record.builder),
         epochs={str(one.platform): _epoch(one, image.name) for one in image.images},
+        wheels=wheels,
     )
 
 

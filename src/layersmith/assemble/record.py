@@ -14,6 +14,7 @@ from layersmith import __version__
 from layersmith.errors import InvalidInput
 from layersmith.oci.digest import Digest
 from layersmith.oci.image import OUR_KEYS
+from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.recipe.shape import parse_shape, shape_digest, shape_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from layersmith.assemble.inputs import Input
     from layersmith.recipe.recipe import Recipe
 
-__all__ = ["APPLICATION", "COMPRESSOR", "Record", "is_ours", "made_from", "recorded"]
+__all__ = [
+    "APPLICATION",
+    "COMPRESSOR",
+    "WHEELS",
+    "Record",
+    "is_ours",
+    "made_from",
+    "recorded",
+    "recorded_wheels",
+    "wheels_record",
+]
 
 _ABOUT: Final = "org.opencontainers.image."
 _BASE: Final = f"{_ABOUT}base."
@@ -31,6 +42,8 @@ _VERSION: Final = f"{OUR_KEYS}version"
 COMPRESSOR: Final = f"{OUR_KEYS}compressor"
 _RECIPE: Final = f"{OUR_KEYS}recipe"
 _RECIPE_DIGEST: Final = f"{OUR_KEYS}recipe.digest"
+# What a builder image was made with, of one platform: the digest of each wheel by its file name.
+WHEELS: Final = f"{OUR_KEYS}wheels"
 # What is on top of a Python image; see `applying`.
 APPLICATION: Final = f"{OUR_KEYS}app"
 # A manifest may have 4 MiB, and every client reads it: beyond this the digest alone is there.
@@ -58,6 +71,23 @@ def made_from(annotations: Mapping[str, str]) -> Iterator[tuple[str, str, Digest
     for what, prefix in (("base", _BASE), ("builder", _BUILDER)):
         name = annotations.get(f"{prefix}name", "")
         yield what, name, Digest(annotations[f"{prefix}digest"])
+
+
+def wheels_record(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotation of a builder image's manifest that names its wheels."""
+    text = encode(dict(sorted(digests.items()))).decode()
+    return {WHEELS: text} if len(text) <= _LARGEST else {}
+
+
+def recorded_wheels(annotations: Mapping[str, str], where: str) -> dict[str, Digest]:
+    """Read it; raises :class:`InvalidInput`."""
+    if WHEELS not in annotations:
+        raise InvalidInput(
+            f"{where} does not say which wheels it was made with: it has no annotation {WHEELS}",
+            hint="give the lock that it was made with, --lock FILE",
+        )
+    what = f"{where}: {WHEELS}"
+    return typed(decode(annotations[WHEELS].encode(), what), dict[str, Digest], what)
 
 
 def is_ours(annotations: Mapping[str, str]) -> bool:

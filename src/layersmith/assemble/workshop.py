@@ -34,6 +34,7 @@ class Workshop:
     ) -> None:
         self.crew = Crew(progress)
         self.cache = kind(cache, self.crew)
+        self.options = options
         self.layers = LayerStore(self.cache, self.crew)
         self.registries = Registries(options, self.crew)
         self.timings: dict[str, float] = {}

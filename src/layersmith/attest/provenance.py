@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import structs
 
+from layersmith.analysis.distributions import normalized
 from layersmith.attest.names import purl
 from layersmith.errors import DocumentError, InvalidInput, LayersmithError, one_line
 from layersmith.oci.digest import Digest
@@ -138,8 +139,10 @@ def _definition(lock: Lock) -> dict[str, Any]:
         "resolvedDependencies": [
             dependency
             for name, input_ in (("base", lock.base), ("builder", lock.builder))
+            if name == "base" or lock.base != lock.builder
             for dependency in _dependencies(settled, name, input_)
-        ],
+        ]
+        + list(_wheels(settled)),
     }
 
 
@@ -158,6 +161,15 @@ def _dependencies(lock: Lock, name: str, input_: LockedInput) -> Iterator[dict[s
             **located(input_.reference, digest, platform),
             "digest": digest_set(digest),
         }
+
+
+def _wheels(lock: Lock) -> Iterator[dict[str, Any]]:
+    """Yield the wheels of a builder image, each once."""
+    found = {item for about in lock.platforms.values() for item in about.wheels.items()}
+    for filename, digest in sorted(found):
+        name, version = [*filename.split("-"), ""][:2]
+        uri = purl("pypi", normalized(name), version)
+        yield {"name": filename, "uri": uri, "digest": digest_set(digest)}
 
 
 def located(named: str, digest: Digest, platform: str) -> dict[str, str]:

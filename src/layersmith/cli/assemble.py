@@ -21,8 +21,8 @@ Output = Annotated[
     str,
     typer.Option(
         help="A layout or an archive to write: oci:DIR, oci-archive:FILE or "
-        "docker-archive:FILE, with or without :TAG. Default: oci:dist/TARGET, unless "
-        "--push is given.",
+        "docker-archive:FILE, with or without :TAG. Default: oci:dist/TARGET (a hyphen for the "
+        "colon of builder:), unless --push is given.",
         metavar="PLACE",
     ),
 ]
@@ -57,6 +57,7 @@ def assemble(
     layersmith assemble 3.13-debian13 --push registry.example/team/python
     layersmith assemble 3.13-debian13-debug --platform linux/arm64 --output oci:out
     layersmith assemble --file layersmith.toml --locked --json
+    layersmith assemble builder:3.13-debian13 --push registry.example/team/builder
     layersmith assemble 3.13-debian13 --push registry.example/team/python --sbom --provenance
     layersmith assemble 3.13-debian13 --push registry.example/team/python --sign layersmith.key
     layersmith assemble --bundle python.bundle --push registry.site.example/team/python
@@ -75,6 +76,6 @@ def assemble(
     target, signing = target_of(recipe), beside.signing()
     with run.workshop(network) as workshop:
         done = assembling.assemble(workshop, target, recipe, pinned, attached, signing)
-        beside.write(workshop.cache, done.attached, str(target))
+        beside.write(workshop.cache, done.attached, target.folder)
     show = render.assembled_json if run.json else render.summary
     typer.echo(show(done, workshop.timings))

@@ -60,7 +60,8 @@ _INPUTS = "Inputs"
 TargetArgument = Annotated[
     str,
     typer.Argument(
-        help="PYTHON-DEBIAN[-debug], like 3.13-debian13 or 3.13.5-debian13-debug.",
+        help="PYTHON-DEBIAN[-debug], like 3.13-debian13 or 3.13.5-debian13-debug; with builder: "
+        "in front, the image to build in.",
         metavar="TARGET",
     ),
 ]
@@ -145,6 +146,23 @@ ReplacePackage = Annotated[
         metavar="NAME",
     ),
 ]
+Requirements = Annotated[
+    str,
+    typer.Option(
+        help="What a builder image gets in the place of virtualenv, poetry, pipenv and uv: a "
+        "requirements.txt with hashes.",
+        rich_help_panel=_INPUTS,
+        metavar="FILE",
+    ),
+]
+ToolWheels = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A directory of wheels for a builder image, taken first; repeatable.",
+        rich_help_panel=_INPUTS,
+        metavar="DIR",
+    ),
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -181,6 +199,8 @@ def _wished(
     exclude: Exclude = None,
     allow_unresolved: AllowUnresolved = None,
     replace_package: ReplacePackage = None,
+    requirements: Requirements = "",
+    wheel_dir: ToolWheels = None,
     user: UserOption = "",
     env: Env = None,
     label: Label = None,
@@ -208,6 +228,8 @@ def _wished(
         exclude=tuple(exclude or ()),
         allow_unresolved=tuple(allow_unresolved or ()),
         replace_package=tuple(replace_package or ()),
+        requirements=requirements,
+        wheel_dirs=tuple(wheel_dir or ()),
         user=user,
         env=pairs(env, "--env"),
         labels=pairs(label, "--label"),
@@ -220,7 +242,7 @@ def _wished(
         plain_http=tuple(plain_http or ()),
     )
     if file is not None:
-        recipe = recipe.over(read_recipe(file))
+        recipe = recipe.over(read_recipe(file).at(file.parent))
     if recipe.target:
         target_of(recipe)
     recipe.check()

@@ -11,6 +11,8 @@ from layersmith.cli.options import RecipeFile, takes_wish, target_of
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
+    from layersmith.assemble.builder_image import PlannedBuilder
+    from layersmith.assemble.pipeline import Planned
     from layersmith.recipe.recipe import Recipe
     from layersmith.stores.registry_options import RegistryOptions
 
@@ -35,16 +37,28 @@ def plan(
     ```
     layersmith plan 3.13-debian13
     layersmith plan 3.13-debian13 --platform linux/arm64 --json
+    layersmith plan builder:3.13-debian13
     layersmith plan --file layersmith.toml --locked
     ```
     """
-    from layersmith.assemble import pipeline
+    from layersmith.assemble import making
     from layersmith.assemble.inputs import resolve
-    from layersmith.cli import render_plan as render
 
     recipe, pinned = settled_recipe(recipe, file, lock_file, bundle, locked=locked)
     target = target_of(recipe)
     with run.workshop(network) as workshop:
         inputs = resolve(workshop, target, recipe, pinned)
-        planned = pipeline.plan(workshop, target, recipe, inputs, pinned)
-    typer.echo(render.plan_json(planned) if run.json else render.plan_text(planned))
+        planned = making.plan(workshop, target, recipe, inputs, pinned)
+    typer.echo(_shown(planned, as_document=run.json))
+
+
+def _shown(planned: Planned | PlannedBuilder, *, as_document: bool) -> str:
+    from layersmith.assemble.pipeline import Planned
+
+    if isinstance(planned, Planned):
+        from layersmith.cli.render_plan import plan_json, plan_text
+
+        return plan_json(planned) if as_document else plan_text(planned)
+    from layersmith.cli.render_builder import builder_plan_json, builder_plan_text
+
+    return builder_plan_json(planned) if as_document else builder_plan_text(planned)

@@ -12,6 +12,7 @@ from layersmith.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from layersmith.assemble.builder_image import PlannedBuilder
     from layersmith.assemble.outcome import Assembled, LeftOut, Made, Unresolved
     from layersmith.assemble.pipeline import Planned
 
@@ -46,6 +47,8 @@ def summary(done: Assembled, timings: Mapping[str, float]) -> str:
 def _next(done: Assembled) -> str:
     pushed = [name for name in done.names if not name.startswith(("oci:", *_ARCHIVES))]
     if pushed:
+        if done.target.is_builder:
+            return f"Run it:   docker run --rm -it {pushed[0]} sh"
         return f"Run it:   docker run --rm {pushed[0]} -c 'import sqlite3, ssl; print(\"ready\")'"
     name = done.names[0]
     if name.startswith(_DOCKER):
@@ -72,7 +75,7 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
     return json.dumps(document, indent=2)
 
 
-def inputs_json(done: Assembled | Planned) -> dict[str, Any]:
+def inputs_json(done: Assembled | Planned | PlannedBuilder) -> dict[str, Any]:
     """Return base and builder, as references and digests, and who vouched for them."""
     return {
         name: {

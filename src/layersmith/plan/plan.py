@@ -109,7 +109,7 @@ def make_plan(inputs: Platformed, recipe: Recipe, epoch: int, objects: Objects) 
     _keep_site_packages(placing, selection.chosen)
     placing.drop_dangling()
     owners = record_packages(placing, recipe.exclude)
-    user = plan_user(base, recipe.chosen_user())
+    user = plan_user(base, recipe.chosen_user(), epoch)
     for path, entry in user.entries.items():
         placing.put(path, entry, "the user")
     _configure_loader(placing, needs, objects)

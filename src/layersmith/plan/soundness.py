@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from layersmith.analysis.elf import Machine
@@ -42,16 +43,18 @@ _VERSION_ID = re.compile(r'^VERSION_ID="?([0-9]+)"?\s*$', re.MULTILINE | re.ASCI
 def check_target(base: Root, target: Target, python: str) -> None:
     """Refuse inputs that are not what the target names; raises :class:`RecipeError`."""
     if not target.accepts(python):
+        fitting = replace(target, python=".".join(python.split(".")[:2]))
         raise RecipeError(
             f"the builder has Python {python}, the target says {target.python}",
-            hint=f"the target for it is {'.'.join(python.split('.')[:2])}-{target.suffix}",
+            hint=f"the target for it is {fitting}",
         )
     release = (base.read("etc/os-release") or b"").decode("utf-8", "replace")
     found = _VERSION_ID.search(release)
     if found and int(found[1]) != target.debian:
         raise RecipeError(
             f"the base is of Debian {found[1]}, the target says debian{target.debian}",
-            hint="choose the target of the base's release, or another --base",
+            hint="choose the target of the base's release, or another "
+            f"{'--builder' if target.is_builder else '--base'}",
         )
 
 

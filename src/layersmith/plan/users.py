@@ -1,4 +1,7 @@
-"""The user of an image: appended to the base's passwd and group, with a home."""
+"""The user of an image: appended to the base's passwd and group, with a home.
+
+Where the base keeps passwords apart (shadow(5), gshadow(5)) he is there too, without one.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ __all__ = ["PlannedUser", "plan_user"]
 
 ACCOUNTS: Final = "etc/passwd"
 GROUP: Final = "etc/group"
+_SHADOW: Final = "etc/shadow"
+_GROUP_SHADOW: Final = "etc/gshadow"
+_DAY: Final = 86400
 _NO_SHELL: Final = "/sbin/nologin"
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
@@ -40,8 +46,8 @@ class PlannedUser:
         return f"{self.uid}:{self.gid}"
 
 
-def plan_user(base: Root, user: User) -> PlannedUser:
-    """Return what makes `user` exist on top of `base`.
+def plan_user(base: Root, user: User, epoch: int, shell: str = _NO_SHELL) -> PlannedUser:
+    """Return what makes `user` exist on top of `base`, since `epoch`.
 
     A user that the base has needs nothing. Raises :class:`RecipeError` where the
     name or the number means somebody else in the base.
@@ -68,7 +74,8 @@ def plan_user(base: Root, user: User) -> PlannedUser:
             )
         return PlannedUser(user.uid, user.gid, known[5], {})
     _check_free(user, accounts, groups)
-    return _added(base, user, has_group=any(line[2] == str(user.gid) for line in groups))
+    has_group = any(line[2] == str(user.gid) for line in groups)
+    return _added(base, user, epoch // _DAY, shell, has_group=has_group)
 
 
 def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) -> None:
@@ -85,17 +92,22 @@ def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) 
         )
 
 
-def _added(base: Root, user: User, *, has_group: bool) -> PlannedUser:
+def _added(base: Root, user: User, day: int, shell: str, *, has_group: bool) -> PlannedUser:
     home = f"home/{user.name}"
     there = base.tree.resolve(home, follow_last=False)
     if there is not None and not isinstance(there.entry, Directory):
         raise RecipeError(
             f"the base has /{home}, which is no directory", hint="choose another name"
         )
-    account = f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:/{home}:{_NO_SHELL}"
-    entries: dict[str, Entry] = {ACCOUNTS: _appended(base, ACCOUNTS, account)}
+    account = f"{user.name}:x:{user.uid}:{user.gid}:{user.name}:/{home}:{shell}"
+    lines = {ACCOUNTS: account, _SHADOW: f"{user.name}:!:{day}:0:99999:7:::"}
     if not has_group:
-        entries[GROUP] = _appended(base, GROUP, f"{user.name}:x:{user.gid}:")
+        lines |= {GROUP: f"{user.name}:x:{user.gid}:", _GROUP_SHADOW: f"{user.name}:!::"}
+    entries: dict[str, Entry] = {
+        path: _appended(base, path, line)
+        for path, line in lines.items()
+        if path in (ACCOUNTS, GROUP) or base.read(path) is not None
+    }
     entries[home] = Directory(Meta(0o700, user.uid, user.gid), {})
     return PlannedUser(user.uid, user.gid, f"/{home}", entries)
 
@@ -105,8 +117,10 @@ def _appended(base: Root, path: str, line: str) -> File:
     if before and not before.endswith(b"\n"):
         before += b"\n"
     found = base.tree.lookup(path)
-    mode = found.meta.mode if found is not None else 0o644
-    return File(Meta(mode), before + line.encode() + b"\n")
+    meta = Meta(0o644)
+    if found is not None:
+        meta = Meta(found.meta.mode, found.meta.uid, found.meta.gid)
+    return File(meta, before + line.encode() + b"\n")
 
 
 def _lines(base: Root, path: str, fields: int, numbers: tuple[int, ...]) -> list[list[str]]:

@@ -71,7 +71,8 @@ class LockedInput(
 class LockedPlatform(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
     """One platform: the manifests of base and builder, the time of its entries.
 
-    The versions of packages and the libraries taken are there to be compared: they show
+    `wheels` are those of a builder image: the digest of each by its file name. The versions of
+    packages and the libraries taken are there to be compared: they show
     what an update changes.
     """
 
@@ -81,6 +82,7 @@ class LockedPlatform(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown
     base_packages: dict[str, str] = {}
     builder_packages: dict[str, str] = {}
     libraries: dict[str, str] = {}
+    wheels: dict[str, Digest] = {}
 
 
 class Made(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):

@@ -79,6 +79,7 @@ def _listed(platform: LockedPlatform) -> Iterator[tuple[str, str]]:
         ("base package", platform.base_packages),
         ("builder package", platform.builder_packages),
         ("library", platform.libraries),
+        ("wheel", platform.wheels),
     ):
         for name, value in sorted(facts.items()):
             yield f"{kind} {name}", value

@@ -83,6 +83,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workdir: str | None = None
     allow_unresolved: tuple[str, ...] = ()
     replace_package: tuple[str, ...] = ()
+    requirements: str = ""
+    wheel_dirs: tuple[str, ...] = ()
     compression: str = ""
     base_image: str = ""
     app: App | None = None
@@ -103,6 +105,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             elif isinstance(below, tuple):
                 merged[field] = (*below, *(item for item in mine if item not in below))
         return Recipe(**merged)
+
+    def at(self, folder: Path) -> Recipe:
+        """Return this recipe with its own paths as they are seen from where `folder` is."""
+        return msgspec.structs.replace(
+            self,
+            requirements=str(folder / self.requirements) if self.requirements else "",
+            wheel_dirs=tuple(str(folder / place) for place in self.wheel_dirs),
+        )
 
     def chosen_platforms(self) -> tuple[Platform, ...]:
         """Return the platforms, without repeats; raises :class:`RecipeError`."""
@@ -148,6 +158,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         annotations = (*self.annotations, *app.annotations)
         if ours := [key for key in annotations if key.startswith(OUR_KEYS)]:
             raise RecipeError(f"annotations {OUR_KEYS}* are layersmith's own: {ours[0]!r}")
+        if any("\0" in path for path in (self.requirements, *self.wheel_dirs)):
+            raise RecipeError("a path with a NUL in it")
         if self.workdir is not None and not self.workdir.startswith("/"):
             raise RecipeError(f"the workdir {one_line(self.workdir, 60)!r} is not absolute")
         for host in self.plain_http:
@@ -160,7 +172,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 _OPTIONAL: Final = frozenset({"entrypoint", "cmd", "workdir"})
 _REPLACED: Final = _OPTIONAL | {
     "target", "base", "builder", "verify_base", "verify_builder", "platforms", "output", "push",
-    "user", "compression", "base_image",
+    "user", "compression", "base_image", "requirements",
 }  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 Comments, order and defaults that are spelled out make no difference to it. Where an image
 goes, how it is tested, how registries are spoken to, and which platforms are made this time do
 not belong to it; base and builder are recorded beside it, by digest, and who vouched for them in
-the lock: an image that was verified has the bytes of one that was not.
+the lock: an image that was verified has the bytes of one that was not. So are the wheels of a
+builder image, wherever they are from.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _BESIDE: Final = frozenset(
         "push",
         "mirrors",
         "plain-http",
+        "requirements",
+        "wheel-dirs",
         "base-image",
         "app",
         "test",

@@ -10,7 +10,7 @@ from tests.fakes.memory import Memory
 
 from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
-from layersmith.assemble.record import Record, recorded
+from layersmith.assemble.record import WHEELS, Record, recorded, recorded_wheels, wheels_record
 from layersmith.errors import DocumentError, InvalidInput, RecipeError
 from layersmith.recipe.recipe import Recipe
 from layersmith.recipe.shape import shape_digest
@@ -81,3 +81,23 @@ def test_a_record_that_is_none(cache: Cache, text: str) -> None:
     said = recorded(RECIPE, loaded(cache, "a/b:t"), loaded(cache, "a/c:t"))
     with pytest.raises((DocumentError, RecipeError)):
         Record.of({**said, "dev.layersmith.recipe": text}, "x")
+
+
+def test_the_wheels_of_a_builder_image_are_read_again() -> None:
+    wheels = {
+        "b-1-py3-none-any.whl": "sha256:" + "1" * 64,
+        "a-1-py3-none-any.whl": "sha256:" + "2" * 64,
+    }
+    said = wheels_record(wheels)
+    assert recorded_wheels(said, "x") == wheels
+    assert said == wheels_record(dict(reversed(wheels.items())))
+    many = {f"{number}-1-py3-none-any.whl": "sha256:" + "1" * 64 for number in range(1000)}
+    with pytest.raises(InvalidInput, match=r"no annotation dev\.layersmith\.wheels") as caught:
+        recorded_wheels(wheels_record(many), "x")
+    assert "--lock" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": "sha256:0"}', '{"a": {}}'])
+def test_wheels_that_are_none(text: str) -> None:
+    with pytest.raises(DocumentError, match="x: dev"):
+        recorded_wheels({WHEELS: text}, "x")

@@ -27,6 +27,29 @@ def test_a_target_stands_for_two_images(text: str, base: str, builder: str) -> N
     assert str(target) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("builder:3.13-debian13", "3.13-slim-trixie"),
+        ("builder:3.12.4-debian12", "3.12.4-slim-bookworm"),
+        ("builder:3.14-debian13-debug", "3.14-slim-trixie"),
+    ],
+)
+def test_a_builder_stands_for_one_image(text: str, image: str) -> None:
+    target = Target.parse(text)
+    assert target.is_builder
+    assert target.base == target.builder == f"docker.io/library/python:{image}"
+    assert str(target) == text
+    assert target.folder == text.replace(":", "-")
+    assert str(Target.parse(text.removeprefix("builder:"))) == text.removeprefix("builder:")
+
+
+def test_the_tags_of_a_builder_do_not_say_so() -> None:
+    target = Target.parse("builder:3.13-debian13-debug")
+    assert target.tags("3.13.5") == ("3.13-debian13-debug", "3.13.5-debian13-debug")
+    assert Target.parse("builder:3.13.5-debian13").tags("3.13.5") == ("3.13.5-debian13",)
+
+
 def test_a_target_has_parts() -> None:
     assert Target.parse("3.13.5-debian13-debug") == Target("3.13.5", 13, debug=True)
     assert Target.parse("3.13-debian13-debug").suffix == "debian13-debug"
@@ -59,6 +82,12 @@ def test_a_target_has_parts() -> None:
         ("3.13.05-debian13", "3.13-debian13"),
         ("3.\N{ARABIC-INDIC DIGIT NINE}-debian13", "3.14-debian13"),
         ("x" * 2000, "3.13-debian13"),
+        ("builder", "builder:3.13-debian13"),
+        ("builder:3.14", "builder:3.14-debian13"),
+        ("builder:builder:3.14-debian12", "builder:3.14-debian12"),
+        ("Builder:3.13-debian13", "builder:3.13-debian13"),
+        ("builder:", "builder:3.13-debian13"),
+        ("builders:3.13-debian13", "builder:3.13-debian13"),
     ],
 )
 def test_anything_else_is_refused_with_the_grammar_and_what_was_meant(

@@ -1,0 +1,313 @@
+"""Builder images: an official image, whole, with a user and his tools in one layer on top.
+
+::
+
+    image -read-> Tree, Interpreter;  requirements x Interpreter -pins-> wheels -installer-> Site
+    user + Site below ~/.local -pack-> layer;  image + layer -derive-> config, manifest
+
+The tools lie where ``pip install --user`` puts them: Python finds them by the user's home, and he
+may upgrade them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from layersmith.analysis.objects import Objects
+from layersmith.apps.installing import install
+from layersmith.apps.interpreter import Interpreter, find_interpreter
+from layersmith.apps.needs import check_needs, objects_in
+from layersmith.apps.site import Prefix, Site, WheelContents, with_parents
+from layersmith.assemble.builder_tools import Tools
+from layersmith.assemble.inputs import FREE, Pinned
+from layersmith.assemble.outcome import Made, Outcome, Unresolved
+from layersmith.assemble.pipeline import ENV
+from layersmith.assemble.reading import LayerReader, epoch_of, moment
+from layersmith.assemble.record import recorded, wheels_record
+from layersmith.assemble.toplayer import make_layer
+from layersmith.errors import RecipeError, intention
+from layersmith.oci.digest import Digest
+from layersmith.oci.image import NewLayer, Settings, derive, make_index
+from layersmith.plan.placing import Placing
+from layersmith.plan.plan import Platformed, python_version
+from layersmith.plan.soundness import check_image, check_start, check_target
+from layersmith.plan.users import PlannedUser, plan_user
+from layersmith.recipe.recipe import User
+from layersmith.rootfs.entries import Directory, Meta
+from layersmith.rootfs.tree import Root, canonical
+from layersmith.stores.layers import CacheDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from layersmith.apps.wheel import Wheel
+    from layersmith.assemble.inputs import Input, Inputs
+    from layersmith.assemble.wheels import Chosen
+    from layersmith.assemble.workshop import Workshop
+    from layersmith.oci.documents import Platform
+    from layersmith.oci.image import Image
+    from layersmith.recipe.recipe import Recipe
+    from layersmith.recipe.target import Target
+    from layersmith.rootfs.entries import Entry
+
+__all__ = ["BuilderPlan", "PlannedBuilder", "make", "plan"]
+
+_READERS: Final = 6
+_ABOUT: Final = "org.opencontainers.image."
+# uv takes the image's Python and fetches none; what it installs is copied, for caches are mounted.
+_UV: Final = {"UV_COMPILE_BYTECODE": "1", "UV_LINK_MODE": "copy", "UV_PYTHON_DOWNLOADS": "0"}
+_PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NONROOT: Final = User("nonroot", 65532, 65532)  # distroless' own; official images have none
+_SHELL: Final = "/bin/sh"
+_THE_USER: Final = "the user"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderPlan:
+    """What the layer of one platform will hold, and whose each file is."""
+
+    image: Image
+    root: Root
+    python: str
+    epoch: int
+    user: PlannedUser
+    local: str
+    wheels: tuple[Chosen, ...]
+    opened: Mapping[str, Wheel]
+    entries: Mapping[str, Entry]
+    reasons: Mapping[str, str]
+    unresolved: tuple[Unresolved, ...]
+
+    @property
+    def digests(self) -> dict[str, Digest]:
+        """The digest of each wheel by its file name."""
+        return {each.filename: Digest(each.digest) for each in self.wheels}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBuilder:
+    """The one input and the plan of every platform: what `layersmith plan` shows."""
+
+    target: Target
+    recipe: Recipe
+    base: Input
+    builder: Input
+    plans: Sequence[BuilderPlan]
+
+    @property
+    def python(self) -> str:
+        """The full Python version, the same on every platform."""
+        return self.plans[0].python
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that the image gets where none is asked for."""
+        return self.target.tags(self.python)
+
+
+def plan(
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned = FREE
+) -> PlannedBuilder:
+    """Read the image, choose and fetch the wheels, and decide; only the cache is written.
+
+    Raises as :func:`layersmith.assemble.pipeline.plan`, and :class:`MissingWheels` or
+    :class:`WheelError`.
+    """
+    job = _Job(workshop, target, recipe, inputs[1])
+    platforms = recipe.chosen_platforms()
+    with (
+        workshop.timed("read"),
+        workshop.crew.pool(_READERS, "layer") as layers,
+        workshop.crew.pool(len(platforms), "read") as pool,
+    ):
+        reader = LayerReader(workshop.layers, layers, len(platforms))
+        read = list(pool.map(lambda platform: job.read(reader, platform, pinned), platforms))
+    if len(versions := {each.python for each in read}) > 1:
+        raise RecipeError(f"the image has another Python on each platform: {sorted(versions)}")
+    tools = Tools(workshop, recipe, pinned)
+    chosen = tools.choose({str(each.image.platform): each.interpreter for each in read})
+    with workshop.timed("plan"), workshop.crew.pool(len(platforms), "plan") as pool:
+        plans = list(
+            pool.map(lambda each: job.decide(each, pinned, *chosen[str(each.image.platform)]), read)
+        )
+    return PlannedBuilder(target, recipe, *inputs, plans)
+
+
+def make(workshop: Workshop, planned: PlannedBuilder) -> Outcome:
+    """Pack the layer of every platform, and write the documents above them."""
+    job = _Job(workshop, planned.target, planned.recipe, planned.builder)
+    with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
+        made = list(pool.map(job.make, planned.plans))
+    # The newest of all, so that the order of the platforms does not matter.
+    epoch = max(plan.epoch for plan in planned.plans)
+    index = make_index([each.image for each in made], job.annotations(planned.python, epoch))
+    return Outcome(planned.python, index, tuple(made))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    image: Image
+    root: Root
+    python: str
+    interpreter: Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is asked for, and the steps to it for each platform."""
+
+    workshop: Workshop
+    target: Target
+    recipe: Recipe
+    input: Input
+
+    def read(self, reader: LayerReader, platform: Platform, pinned: Pinned) -> _Read:
+        """Read the image of a platform, and look what Python it has."""
+        with intention(str(platform)):
+            image = self.input.image(platform)
+            pinned.check(platform, (image, image))
+            return self._mending(image, lambda: self._looked(reader, image))
+
+    def _looked(self, reader: LayerReader, image: Image) -> _Read:
+        (root,) = reader.roots([(self.input, image, True)])
+        python = python_version(Platformed(image, image, root, root))
+        check_target(root, self.target, python)
+        objects = Objects()
+        check_image(root, image.platform, python, (), objects)
+        return _Read(image, root, python, find_interpreter(root, image.platform, python, objects))
+
+    def decide(
+        self, read: _Read, pinned: Pinned, wheels: tuple[Chosen, ...], opened: Mapping[str, Wheel]
+    ) -> BuilderPlan:
+        """Put the user and what his wheels install on a platform's image."""
+        with intention(str(read.image.platform)):
+            said = pinned.epochs.get(str(read.image.platform))
+            epoch = epoch_of([read.image]) if said is None else said
+            return self._mending(read.image, lambda: self._decided(read, epoch, wheels, opened))
+
+    def _decided(
+        self, read: _Read, epoch: int, wheels: tuple[Chosen, ...], opened: Mapping[str, Wheel]
+    ) -> BuilderPlan:
+        placing = Placing(read.root, read.root)
+        user = _user(read.root, self.recipe, epoch)
+        for path, entry in user.entries.items():
+            placing.put(path, entry, _THE_USER)
+        prefix = _prefix(placing, user, read.interpreter)
+        site = _installed(prefix, read.interpreter, [opened[each.digest] for each in wheels])
+        _put(placing, prefix, site)
+        final = Root(placing.final(), WheelContents(opened, self.workshop.layers))
+        objects, allowed = Objects(), self.recipe.allow_unresolved
+        missing = check_needs(final, objects_in(site.entries), allowed, objects)
+        if self.recipe.entrypoint:
+            check_start(final, self.recipe.entrypoint[0], objects, is_python=False)
+        return BuilderPlan(
+            read.image,
+            read.root,
+            read.python,
+            epoch,
+            user,
+            prefix.root,
+            wheels,
+            opened,
+            placing.entries,
+            placing.reasons,
+            tuple(Unresolved(*each) for each in missing),
+        )
+
+    def make(self, plan: BuilderPlan) -> Made:
+        """Pack the layer of a platform, and derive its image."""
+        recipe, shop, platform = self.recipe, self.workshop, plan.image.platform
+        with intention(str(platform)):
+            layer = self._mending(
+                plan.image,
+                lambda: make_layer(
+                    plan.entries,
+                    WheelContents(plan.opened, shop.layers),
+                    plan.epoch,
+                    recipe.compressor(),
+                    shop.cache,
+                    shop.crew,
+                    f"pack {platform}",
+                ),
+            )
+            added = NewLayer(layer.layer, f"layersmith assemble {self.target}")
+            image = derive(plan.image, added, self._settings(plan))
+            return Made(image, layer, plan.unresolved, ())
+
+    def _settings(self, plan: BuilderPlan) -> Settings:
+        recipe = self.recipe
+        below = plan.image.config.value.environment().get("PATH") or _PATH
+        env = {"PATH": f"/{plan.local}/bin:{below}", **ENV, **_UV}
+        cmd = recipe.cmd
+        if cmd is None and recipe.entrypoint is None:
+            cmd = (plan.image.config.json.get("config") or {}).get("Cmd")
+        return Settings(
+            created=moment(plan.epoch),
+            user=plan.user.config,
+            env={**env, **dict(sorted(recipe.env.items()))},
+            entrypoint=recipe.entrypoint,
+            cmd=cmd,
+            workdir=recipe.workdir if recipe.workdir is not None else plan.user.home,
+            labels=recipe.labels,
+            annotations={
+                **wheels_record(plan.digests),
+                **self.annotations(plan.python, plan.epoch),
+            },
+        )
+
+    def annotations(self, python: str, epoch: int) -> dict[str, str]:
+        """Return what image and index say of their making."""
+        about = {f"{_ABOUT}created": moment(epoch), f"{_ABOUT}version": python}
+        made = recorded(self.recipe, self.input, self.input)
+        return {**made, **about, **self.recipe.annotations}
+
+    def _mending(self, image: Image, step: Callable[[], _T]) -> _T:
+        """Take a step; if the cache is found damaged meanwhile, mend it and take it again."""
+        try:
+            return step()
+        except CacheDamagedError:
+            for layer in image.layers:
+                self.workshop.layers.mend(self.input.source, layer, keep_blob=True)
+            return step()
+
+
+def _user(root: Root, recipe: Recipe, epoch: int) -> PlannedUser:
+    wanted = recipe.chosen_user()
+    accounts = (root.read("etc/passwd") or b"").splitlines()
+    if wanted == User("nonroot") and not any(line.startswith(b"nonroot:") for line in accounts):
+        wanted = _NONROOT
+    return plan_user(root, wanted, epoch, _SHELL)
+
+
+def _prefix(placing: Placing, user: PlannedUser, interpreter: Interpreter) -> Prefix:
+    """Return the user's ``~/.local``, which the image must not have, in a home that it has."""
+    home = canonical(user.home)
+    if home and placing.base.tree.lookup(home) is None and home not in placing.entries:
+        placing.put(home, Directory(Meta(0o700, user.uid, user.gid), {}), _THE_USER)
+    local = placing.place(canonical(f"{home}/.local"))
+    if placing.base.tree.entry(local) is not None:
+        raise RecipeError(
+            f"the image has /{local} already", hint="choose another user, or another builder"
+        )
+    return Prefix(local, interpreter.program, user.uid, user.gid)
+
+
+def _installed(prefix: Prefix, interpreter: Interpreter, wheels: Iterable[Wheel]) -> Site:
+    site = Site()
+    for wheel in wheels:
+        install(wheel, site, interpreter, prefix)
+    site.check()
+    return site
+
+
+def _put(placing: Placing, prefix: Prefix, site: Site) -> None:
+    """Put what was installed, all of it below the prefix: there the image has nothing."""
+    for path, entry in with_parents(site.entries).items():
+        if path == prefix.root or path.startswith(f"{prefix.root}/"):
+            is_folder = isinstance(entry, Directory)
+            mine = Directory(prefix.meta(0o755), {}) if is_folder else entry
+            placing.entries[path] = mine
+            placing.reasons[path] = site.owners.get(path, _THE_USER)
