@@ -208,7 +208,7 @@ TARGETS: Final = (
         _exports,
         (
             "scan.entries", "scan.ranges", "scan.matching", "scan.severity", "scan.cvss",
-            "scan.debversion", "scan.ignoring", "stores.osv",
+            "analysis.debversion", "scan.ignoring", "stores.osv",
         ),
         (
             b'"id":"', b'"affected":[', b'"package":{', b'"ecosystem":"Debian:13"', b'"name":"s"',

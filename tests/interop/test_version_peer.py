@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from tests.interop.peers import need
 
-from layersmith.scan.debversion import debian_key
+from layersmith.analysis.debversion import debian_key
 
 pytestmark = pytest.mark.interop
 

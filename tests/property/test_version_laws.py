@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec import convert
 from tests.build.osv import affected
 
+from layersmith.analysis.debversion import debian_key
 from layersmith.scan.cvss import base_score
-from layersmith.scan.debversion import debian_key
 from layersmith.scan.entries import Affected
 from layersmith.scan.ranges import ORDERS, UnjudgedError, match
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from layersmith.analysis.debversion import debian_key
 from layersmith.errors import one_line
-from layersmith.scan.debversion import debian_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from layersmith.scan.debversion import debian_key
+from layersmith.analysis.debversion import debian_key
 
 # Each is before the next.
 RISING = [
