@@ -20,6 +20,7 @@
     ├─ LayerError                         7   a tar layer that no runtime should accept
     │  └─ MalformedTar, UnsafePath, BadWhiteout, UnsafeLink
     ├─ WheelError                         7   a wheel that must not be installed
+    ├─ PackageError                       7   a Debian package, or a list of them, that is broken
     ├─ ElfError                           8
     ├─ ClosureError                       8   every missing library and version, together
     ├─ Untrusted                         11   no signature that is demanded holds
@@ -64,6 +65,7 @@ __all__ = [
     "MissingWheels",
     "NotFound",
     "OutputError",
+    "PackageError",
     "RecipeError",
     "RegistryError",
     "SandboxUnavailable",
@@ -280,6 +282,16 @@ class WheelError(LayersmithError):
     def __init__(self, message: str, *, wheel: str = "", hint: str = "") -> None:
         super().__init__(f"{one_line(wheel, 200)}: {message}" if wheel else message, hint=hint)
         self.wheel = wheel
+
+
+class PackageError(LayersmithError):
+    """A package of Debian's, or a list of them, is broken or unsafe; `place` is which."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        super().__init__(f"{one_line(place, 300)}: {message}" if place else message, hint=hint)
+        self.place = place
 
 
 class ElfError(LayersmithError):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from layersmith.rootfs.tree import Root, Tree
 
-__all__ = ["RECORDS", "Package", "copyright_of", "installed", "owners", "records", "sums"]
+__all__ = ["RECORDS", "Package", "copyright_of", "fields", "installed", "owners", "records", "sums"]
 
 RECORDS: Final = "var/lib/dpkg/status.d"
 _STATUS: Final = "var/lib/dpkg/status"
@@ -132,8 +132,8 @@ def _packages(raw: bytes, place: str) -> Iterator[Package]:
 
 
 def _package(paragraph: bytes, place: str) -> Package | None:
-    fields = dict(_fields(paragraph, place))
-    said = {name: _first_line(text) for name, (text, _) in fields.items()}
+    found = dict(fields(paragraph, place))
+    said = {name: _first_line(text) for name, (text, _) in found.items()}
     name, version = said.get("package", ""), said.get("version", "")
     if said.get("status", "").rpartition(" ")[2] in _ABSENT:
         return None
@@ -143,13 +143,16 @@ def _package(paragraph: bytes, place: str) -> Package | None:
             f"not a package's paragraph: {one_line(name, 60)!r} {one_line(version, 60)!r}",
             path=place,
         )
-    control = b"".join(lines for key, (_, lines) in fields.items() if key not in _OF_DPKG)
+    control = b"".join(lines for key, (_, lines) in found.items() if key not in _OF_DPKG)
     architecture = said.get("architecture", "all")
     return Package(name, version, architecture, source[1], source[2] or version, control)
 
 
-def _fields(paragraph: bytes, place: str) -> Iterator[tuple[str, tuple[str, bytes]]]:
-    """Yield each field's name in small letters, its text, and its lines as they are."""
+def fields(paragraph: bytes, place: str) -> Iterator[tuple[str, tuple[str, bytes]]]:
+    """Yield each field's name in small letters, its text, and its lines as they are (deb822(5)).
+
+    Raises :class:`LayerError` for a line that is none.
+    """
     name, lines = "", [b""]
     for line in [*paragraph.split(b"\n"), None]:
         if line is not None and line[:1] in (b" ", b"\t") and name:

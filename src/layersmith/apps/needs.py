@@ -55,7 +55,11 @@ def _may_run(file: File) -> bool:
 
 
 def check_needs(
-    final: Root, paths: Sequence[str], allowed: Sequence[str], objects: Objects
+    final: Root,
+    paths: Sequence[str],
+    allowed: Sequence[str],
+    objects: Objects,
+    who: str = "the wheels need",
 ) -> list[Missing]:
     """Return the libraries that are missing as `allowed`, with who wants them.
 
@@ -75,10 +79,10 @@ def check_needs(
             problems.append(f"{problem.wanted_by} needs {problem.soname}{package}")
     if problems:
         raise ClosureError(
-            "the wheels need what the image does not have",
+            f"{who} what the image does not have",
             problems=tuple(one_line(text) for text in sorted(set(problems))),
-            hint="take a wheel that brings its libraries, or a base that has them; if it is "
-            "right that one is absent: --allow-unresolved SONAME",
+            hint="add Debian's packages: --debian-package NAME; or take a wheel that brings its "
+            "libraries; if it is right that one is absent: --allow-unresolved SONAME",
         )
     return [
         (as_utf8(soname), tuple(map(as_utf8, sorted(set(missing[soname])))))

@@ -87,7 +87,7 @@ def make_application(
     dependencies, environment = below
     workshop, interpreter = dependencies.workshop, dependencies.interpreter
     site = Site(dependencies.shared, frozenset(environment.paths))
-    parts = _Parts({}, workshop.layers, (), frozenset())
+    parts = _Parts({}, dependencies.contents, (), frozenset())
     if app.wheel:
         _take_wheel(app, folder, platform, dependencies, site, parts)
     elif app.source:

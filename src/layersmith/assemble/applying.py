@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from layersmith.apps.pins import Indexes
@@ -31,11 +32,13 @@ from layersmith.oci.image import NewLayer, make_index
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from layersmith.apps.interpreter import Interpreter
     from layersmith.apps.pins import Locked
+    from layersmith.assemble.archives import Archives
+    from layersmith.assemble.deblayer import Added, Packages
     from layersmith.assemble.lockfiles import LockFiles
     from layersmith.assemble.orders import Order
     from layersmith.assemble.publishing import Beside, Signing
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.workshop import Workshop
     from layersmith.attest.provenance import Subject
     from layersmith.oci.image import Image
-    from layersmith.rootfs.tree import Root
+    from layersmith.rootfs.tree import Contents, Root
 
 __all__ = ["build", "to_build"]
 
@@ -130,10 +133,25 @@ def _all_applied(
             raise missing_error(missing, lacks_index=shop.lacks_index)
         with (
             workshop.timed("make layers"),
+            _archives(workshop, order) as archives,
             workshop.crew.pool(len(found), "platform") as pool,
         ):
-            made = pool.map(lambda each: _applied(order, python, shop, *each), found)
+            made = pool.map(lambda each: _applied(order, python, shop, archives, *each), found)
             return tuple(made), files
+
+
+@contextmanager
+def _archives(workshop: Workshop, order: Order) -> Iterator[Archives | None]:
+    """Open the archives of Debian's packages, where some are wanted."""
+    if not order.app.debian_packages:
+        yield None
+        return
+    from layersmith.assemble.archives import Archives  # noqa: PLC0415 - for few applications
+    from layersmith.stores.apt_config import read_host  # noqa: PLC0415
+    from layersmith.stores.debian_archive import DebianArchive  # noqa: PLC0415
+
+    with closing(DebianArchive(workshop.cache, order.network, workshop.crew)) as archive:
+        yield Archives(workshop, order.app, order.folder, archive, read_host())
 
 
 def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop, LockFiles]:
@@ -161,38 +179,40 @@ def _applied(
     order: Order,
     python: PythonImage,
     shop: Shop,
+    archives: Archives | None,
     image: Image,
     interpreter: Interpreter,
     chosen: Sequence[Chosen],
 ) -> Applied:
     with intention(str(image.platform)):
         try:
-            return _made(order, python, shop, image, interpreter, chosen)
+            return _made(order, python, shop, archives, image, interpreter, chosen)
         except CacheDamagedError:
             for layer in image.layers:
                 shop.workshop.layers.mend(python.input.source, layer, keep_blob=True)
-            return _made(order, python, shop, image, interpreter, chosen)
+            return _made(order, python, shop, archives, image, interpreter, chosen)
 
 
 def _made(
     order: Order,
     python: PythonImage,
     shop: Shop,
+    archives: Archives | None,
     image: Image,
     interpreter: Interpreter,
     chosen: Sequence[Chosen],
 ) -> Applied:
     recipe, app, workshop = order.recipe, order.app, shop.workshop
     manifest = image.manifest.descriptor.digest
-    roots: list[Root] = []
-
-    def root() -> Root:
-        if not roots:
-            roots.append(python.root(image))
-        return roots[0]
-
+    root = cache(partial(python.root, image))
+    added: Added | None = None
+    below: Contents | None = None
+    if archives is not None:
+        packages = _packages(order, archives, image, root)
+        added, root, below = packages.added(), cache(packages.root), packages.contents
+        manifest = packages.key  # of what is below the dependencies
     dependencies = Dependencies(
-        workshop, shop, chosen, interpreter, app.shared, recipe.compressor()
+        workshop, shop, chosen, interpreter, app.shared, recipe.compressor(), below=below
     )
     if app.bytecode:
         facts = python.facts(image)
@@ -202,7 +222,7 @@ def _made(
     allowed = recipe.allow_unresolved
     lacking = dependencies.needs(manifest, allowed, environment, None)
     if lacking is None:
-        final = dependencies.over(root(), {}, workshop.layers)
+        final = dependencies.over(root(), {}, dependencies.contents)
         lacking = dependencies.needs(manifest, allowed, environment, final) or ()
     epoch = epoch_of([image])
     application = make_application(
@@ -215,9 +235,10 @@ def _made(
         allowed,
         _written(order, workshop),
     )
-    unresolved = (*lacking, *application.unresolved)
+    unresolved = (*(added.unresolved if added else ()), *lacking, *application.unresolved)
     standing = Standing(
         python=interpreter.version,
+        packages=tuple(map(str, added.packages)) if added else (),
         dependencies=str(dependencies.key),
         bytecode=dependencies.compiler.version if dependencies.compiler is not None else "",
         said=_said(order, application),
@@ -226,8 +247,21 @@ def _made(
     lower = NewLayer(environment.layer.layer, "layersmith app build: dependencies")
     upper = NewLayer(application.layer.layer, "layersmith app build: application")
     annotations = _annotations(order, python, epoch)
-    made = put_on(image, (lower, upper), standing, moment(epoch), annotations)
-    return Applied(made, tuple(chosen), environment, application, unresolved)
+    layers = [lower, upper]
+    if added:
+        layers.insert(0, NewLayer(added.layer.layer, "layersmith app build: Debian's packages"))
+    made = put_on(image, layers, standing, moment(epoch), annotations)
+    return Applied(made, tuple(chosen), environment, application, unresolved, added)
+
+
+def _packages(order: Order, archives: Archives, image: Image, root: Callable[[], Root]) -> Packages:
+    from layersmith.assemble.deblayer import Packages  # noqa: PLC0415 - for few applications
+    from layersmith.stores.debian_archive import DebContents  # noqa: PLC0415
+
+    recipe = order.recipe
+    contents = DebContents(archives.workshop.layers)
+    about = archives.workshop, archives, image, root, contents
+    return Packages(*about, recipe.allow_unresolved, recipe.compressor())
 
 
 def _written(order: Order, workshop: Workshop) -> list[Path]:

@@ -101,7 +101,10 @@ _NEEDS: Final = msgspec.json.Decoder(_Needs)
 
 @dataclass(slots=True)
 class Dependencies:
-    """The dependencies of one platform; wheels are read only where something has to be made."""
+    """The dependencies of one platform; wheels are read only where something has to be made.
+
+    `below` has the bytes of the image, if it is more than layers.
+    """
 
     workshop: Workshop
     shop: Shop
@@ -111,6 +114,7 @@ class Dependencies:
     compressor: Compressor
     compiler: Compiler | None = None
     library: Library | None = None
+    below: Contents | None = None
     _installed: tuple[dict[str, Entry], Mapping[str, Wheel]] | None = None
 
     @property
@@ -123,6 +127,11 @@ class Dependencies:
             library = str(self.library.image) if self.library else ""
             extra = [self.compiler.magic, self.compiler.version, library]
         return Digest.of(encode([*about, sorted(wheels), *extra]))
+
+    @property
+    def contents(self) -> Contents:
+        """The bytes of what is below."""
+        return self.below or self.workshop.layers
 
     def environment(self, task: str) -> Environment:
         """Return the layer, from the cache if it was made before; it is verified when read."""

@@ -11,6 +11,7 @@ from layersmith.assemble.reading import created_at
 from layersmith.assemble.record import made_from
 from layersmith.assemble.standing import standing_of
 from layersmith.attest.applications import Below, Ingredient, Making, distribution
+from layersmith.attest.names import purl
 from layersmith.attest.provenance import APP_TYPE, REBASE_TYPE
 from layersmith.oci.digest import Digest
 from layersmith.recipe.lock import Made
@@ -19,6 +20,7 @@ from layersmith.recipe.shape import shape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from layersmith.assemble.deblayer import Package
     from layersmith.assemble.inputs import Input
     from layersmith.assemble.moving import Moved
     from layersmith.assemble.orders import Applied, Order
@@ -32,8 +34,9 @@ __all__ = ["built_of", "rebased_of"]
 
 # What is said of an application's table: no path of this machine, and no place.
 _SAID: Final = (
-    "extras", "groups", "shared", "include", "exclude", "owner", "mode", "entrypoint", "cmd",
-    "workdir", "env", "ports", "labels", "annotations", "stop-signal", "bytecode",
+    "extras", "groups", "shared", "debian-packages", "include", "exclude", "owner", "mode",
+    "entrypoint", "cmd", "workdir", "env", "ports", "labels", "annotations", "stop-signal",
+    "bytecode",
 )  # fmt: skip
 
 
@@ -55,6 +58,7 @@ def built_of(
     ingredients = [
         *_python(order.recipe, python),
         *(Ingredient(name, digest) for name, digest in files),
+        *sorted({_package(one) for each in applied if each.added for one in each.added.packages}),
         *sorted(distribution(w.name, w.version, w.filename, Digest(w.digest)) for w in wheels),
         *(distribution(w.name, w.version, w.filename, Digest(w.digest)) for w in own),
         *sorted(layers),
@@ -117,6 +121,13 @@ def _named(recipe: Recipe, python: PythonImage) -> str:
 def _reference(place: Place) -> str:
     """Return what others find a place by; a path of this machine is nobody else's business."""
     return str(place.reference or "")
+
+
+def _package(one: Package) -> Ingredient:
+    """Return a package of Debian's as what went in, by the name that its archive gives it."""
+    name = f"{one.name}_{one.version}_{one.architecture}.deb"
+    uri = purl("deb", f"debian/{one.name}", one.version, {"arch": one.architecture})
+    return Ingredient(name, Digest(one.digest), uri)
 
 
 def _said(app: App) -> dict[str, Any]:

@@ -109,6 +109,8 @@ def _move(
     count = standing.layers
     if standing.image == base.manifest.descriptor.digest:
         return Moved(image, base, image, count, Fit(), ())
+    if standing.packages:
+        return Moved(image, base, image, count, Fit((_of_packages(standing),)), ())
     user = standing.said.settings(base, "", {}).user
     allowed = (*allow, *standing.without)
     with intention(str(image.platform)):
@@ -127,6 +129,15 @@ def _move(
     annotations = {**python.about, CREATED: created, **own_annotations(image, standing)}
     made = put_on(base, _layers(image, count), said, created, annotations)
     return Moved(image, base, made, count, fit, tuple(_choices(image, base, made)))
+
+
+def _of_packages(standing: Standing) -> str:
+    """Say why a layer of Debian's packages does not move.
+
+    Its records and its ld.so.cache are of the old base, whose packages were left out.
+    """
+    listed = ", ".join(standing.packages[:5]) + (", ..." if len(standing.packages) > 5 else "")
+    return f"it has packages of Debian's that were chosen for its old base: {listed}"
 
 
 def own_annotations(image: Image, standing: Standing) -> dict[str, str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layersmith.assemble.applayer import Application
+    from layersmith.assemble.deblayer import Added
     from layersmith.assemble.dependencies import Environment
     from layersmith.assemble.inputs import Pinned
     from layersmith.assemble.outcome import TopLayer, Unresolved
@@ -68,11 +69,13 @@ class Applied:
     environment: Environment
     application: Application
     unresolved: tuple[Unresolved, ...]
+    added: Added | None = None
 
     @property
-    def layers(self) -> tuple[TopLayer, TopLayer]:
+    def layers(self) -> tuple[TopLayer, ...]:
         """The layers that are new, from below to above."""
-        return self.environment.layer, self.application.layer
+        lowest = (self.added.layer,) if self.added else ()
+        return *lowest, self.environment.layer, self.application.layer
 
 
 @dataclass(frozen=True, slots=True)

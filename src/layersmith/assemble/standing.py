@@ -92,12 +92,14 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What an application stands on, and what of its image is its own.
 
     `image` is the manifest of the base, `below` the digest of its layers (blobs and diff_ids),
-    `layers` how many are on it; `config` is the digest of the config that was derived, and
-    `without` are the libraries that may be missing.
+    `layers` how many are on it; `config` is the digest of the config that was derived,
+    `packages` are Debian's that were added to the base, and `without` are the libraries that may
+    be missing.
     """
 
     image: str = ""
     python: str = ""
+    packages: tuple[str, ...] = ()
     dependencies: str = ""
     bytecode: str = ""
     layers: int = 0

@@ -56,6 +56,32 @@ WheelDir = Annotated[
         metavar="DIR",
     ),
 ]
+DebianPackage = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A package of Debian's to add, with what it needs: libpq5, or libpq5=VERSION; "
+        "repeatable.",
+        rich_help_panel=_PANEL,
+        metavar="NAME",
+    ),
+]
+DebianArchive = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where from: 'URL SUITE COMPONENT', or a .sources file; repeatable. Default: what "
+        "this machine's apt says.",
+        rich_help_panel=_PANEL,
+        metavar="SOURCE",
+    ),
+]
+DebianKeyring = Annotated[
+    str,
+    typer.Option(
+        help="The keyring that must have signed it. Default: what the source says, or Debian's.",
+        rich_help_panel=_PANEL,
+        metavar="FILE",
+    ),
+]
 Source = Annotated[
     str,
     typer.Option(
@@ -156,6 +182,9 @@ NeedsWished: TypeAlias = Annotated[AppWish, Gathered(_needs)]
 def _app(
     *,
     needs: NeedsWished,
+    debian_package: DebianPackage = None,
+    debian_archive: DebianArchive = None,
+    debian_keyring: DebianKeyring = "",
     source: Source = "",
     wheel: Wheel = "",
     entrypoint: Start = None,
@@ -167,6 +196,9 @@ def _app(
 ) -> AppWish:
     above = _wish(
         needs.said.base_image,
+        debian_packages=tuple(debian_package or ()),
+        debian_archives=tuple(map(_archive, debian_archive or ())),
+        debian_keyring=_here(debian_keyring),
         source=_here(source),
         wheel=_here(wheel),
         entrypoint=entrypoint,
@@ -191,3 +223,8 @@ def _wish(base_image: str, **said: Any) -> AppWish:
 def _here(path: str) -> str:
     """Return a path that was typed: it starts here, wherever the recipe is."""
     return str(Path(path).absolute()) if path else ""
+
+
+def _archive(text: str) -> str:
+    """Return an archive that was typed: the path of a file starts here, too."""
+    return _here(text) if text.endswith((".sources", ".list")) else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.cli.progress import size
 from layersmith.cli.render_beside import beside_json, published_lines
@@ -12,11 +12,14 @@ from layersmith.cli.words import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from layersmith.assemble.deblayer import Added
     from layersmith.assemble.orders import Applied, Built
     from layersmith.assemble.outcome import TopLayer
     from layersmith.assemble.wheels import Missing
 
 __all__ = ["built", "built_json", "missing", "missing_json"]
+
+_SHOWN: Final = 10  # of Debian's packages: --json has all of them
 
 
 def built(done: Built, timings: Mapping[str, float]) -> str:
@@ -32,6 +35,8 @@ def built(done: Built, timings: Mapping[str, float]) -> str:
             f"  {'':<12} {counted(len(one.wheels), 'wheel')} {size(layers[0].size)}, "
             f"application {size(layers[1].size)}, image {size(one.image.size)}"
         )
+        if one.added:
+            lines += [f"  {'':<12} {text}" for text in _packages(one.added)]
         lines += [
             f"  {'':<12} without {lack.soname}, wanted by /{', /'.join(lack.wanted_by)}"
             for lack in one.unresolved
@@ -64,6 +69,7 @@ def _applied(one: Applied) -> dict[str, Any]:
         "digest": one.image.manifest.descriptor.digest,
         "size": one.image.size,
         "config": one.image.config.descriptor.digest,
+        **({"debian": _added(one.added)} if one.added else {}),
         "dependencies": _layer(one.environment.layer),
         "application": _layer(one.application.layer),
         "entrypoint": list(one.application.start),
@@ -74,6 +80,33 @@ def _applied(one: Applied) -> dict[str, Any]:
         "unresolved": [
             {"soname": lack.soname, "wanted_by": [f"/{path}" for path in lack.wanted_by]}
             for lack in one.unresolved
+        ],
+    }
+
+
+def _packages(added: Added) -> list[str]:
+    """Return which packages were added, and whose maintainer wanted more than files."""
+    names = [str(one) for one in added.packages[:_SHOWN]]
+    names += [f"{len(added.packages) - _SHOWN} more"] if len(added.packages) > _SHOWN else []
+    lines = [f"packages {size(added.layer.size)}: {', '.join(names)}"]
+    scripted = [one.name for one in added.packages if one.scripts]
+    if scripted:
+        lines.append(f"scripts were not run: postinst or preinst of {', '.join(scripted)}")
+    return lines
+
+
+def _added(added: Added) -> dict[str, Any]:
+    return {
+        "layer": _layer(added.layer),
+        "packages": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "architecture": one.architecture,
+                "digest": one.digest,
+                "scripts": list(one.scripts),
+            }
+            for one in added.packages
         ],
     }
 

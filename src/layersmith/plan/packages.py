@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layersmith.plan.placing import Placing
     from layersmith.rootfs.tree import Contents
 
-__all__ = ["record_packages"]
+__all__ = ["md5_of", "record_packages"]
 
 
 def record_packages(placing: Placing, exclude: Iterable[str]) -> dict[str, Package]:
@@ -85,11 +85,12 @@ def _md5sums(placing: Placing, paths: Iterable[str]) -> Iterator[bytes]:
     for path in paths:
         entry = placing.entries[path]
         if isinstance(entry, File):
-            digest = _md5(placing.builder.contents, entry)
+            digest = md5_of(placing.builder.contents, entry)
             yield f"{digest}  {path}\n".encode("utf-8", "surrogateescape")
 
 
-def _md5(contents: Contents, file: File) -> str:
+def md5_of(contents: Contents, file: File) -> str:
+    """Return the MD5 of a file's bytes, as dpkg keeps it."""
     hasher = hashlib.md5(usedforsecurity=False)
     chunks = [file.content] if isinstance(file.content, bytes) else contents.chunks(file)
     for chunk in chunks:

@@ -32,6 +32,9 @@ class App(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     groups: tuple[str, ...] = ()
     wheel_dirs: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    debian_packages: tuple[str, ...] = ()
+    debian_archives: tuple[str, ...] = ()
+    debian_keyring: str = ""
     source: str = ""
     wheel: str = ""
     include: tuple[str, ...] = ()
@@ -79,9 +82,14 @@ class App(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             raise RecipeError(f"{one_line(self.stop_signal, 20)!r} is no signal, like SIGINT")
         if self.source and self.wheel:
             raise RecipeError("source beside wheel", hint="an application is one of the two")
+        if (self.debian_archives or self.debian_keyring) and not self.debian_packages:
+            raise RecipeError("an archive or a keyring of Debian's, and no package to take")
         if (self.include or self.exclude or self.mode) and not self.source:
             raise RecipeError("include, exclude and mode are for a source, and there is none")
-        for text in (self.lock, self.source, self.wheel, *self.wheel_dirs):
+        for text in (
+            self.lock, self.source, self.wheel, self.debian_keyring, *self.wheel_dirs,
+            *self.debian_archives,
+        ):  # fmt: skip
             if "\0" in text:
                 raise RecipeError("a path with a NUL in it")
         if self.workdir is not None and not self.workdir.startswith("/"):

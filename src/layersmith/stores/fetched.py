@@ -49,6 +49,7 @@ def fetch(
     *,
     most: int = MOST,
     clock: Clock | None = None,
+    known_users: bool = True,
 ) -> Descriptor:
     """Return what is at `url`: a blob of the cache, held open.
 
@@ -65,7 +66,7 @@ def fetch(
             return known
         return _Known(answer.etag, _kept(answer, cache, progress, what, most))
 
-    web = Web(options, progress=progress, clock=clock)
+    web = Web(options, progress=progress, clock=clock, known_users=known_users)
     try:
         found = web.get(url, "*/*", take, what, known.etag if known else "")
     except Unauthorized as error:

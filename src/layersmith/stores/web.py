@@ -81,7 +81,10 @@ class Answer:
 
 
 class Web:
-    """Reads URLs, for any number of threads; `trusted` hosts are believed without TLS."""
+    """Reads URLs, for any number of threads; `trusted` hosts are believed without TLS.
+
+    Without `known_users` nobody gets what netrc has.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,8 @@ class Web:
         cert: str = "",
         progress: Progress | None = None,
         clock: Clock | None = None,
+        *,
+        known_users: bool = True,
     ) -> None:
         ca_file = options.ca_file or (Path(cert) if cert else None)
         self._options = options
@@ -99,7 +104,7 @@ class Web:
         self._clock = clock
         self._moods: dict[Origin, Patience] = {}
         self._users: dict[Origin, str] = {}
-        self._netrc = _read_netrc(os.environ)
+        self._netrc = _read_netrc(os.environ) if known_users else {}
 
     def close(self) -> None:
         """Close the connections."""

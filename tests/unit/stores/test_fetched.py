@@ -11,7 +11,7 @@ from tests.fakes.registry import Drop, FakeRegistry, Reply
 from layersmith.errors import InvalidInput, LayersmithError, NotFound, RegistryError, Unauthorized
 from layersmith.oci.content import NoProgress
 from layersmith.stores.cache import Cache
-from layersmith.stores.fetched import fetch
+from layersmith.stores.fetched import MOST, fetch
 from layersmith.stores.registry_options import RegistryOptions
 
 if TYPE_CHECKING:
@@ -30,10 +30,15 @@ def server() -> Iterator[FakeRegistry]:
         yield running
 
 
-def fetched(server: FakeRegistry, cache: Path, *, url: str = "", **more: int) -> bytes:
+def fetched(server: FakeRegistry, cache: Path, *, url: str = "", most: int = MOST) -> bytes:
     kept = Cache(cache)
     found: Descriptor = fetch(
-        url or server.url + PATH, RegistryOptions(), kept, NoProgress(), clock=FakeClock(), **more
+        url or server.url + PATH,
+        RegistryOptions(),
+        kept,
+        NoProgress(),
+        clock=FakeClock(),
+        most=most,
     )
     with kept.open(found) as stream:
         return stream.read()

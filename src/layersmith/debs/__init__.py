@@ -1,0 +1,1 @@
+"""Debian's packages: what an archive has, who vouches for it, what is chosen, and their files."""

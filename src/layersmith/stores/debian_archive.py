@@ -1,0 +1,184 @@
+"""What an archive of packages serves: its signed index as it is now, all else by digest.
+
+Plain HTTP is gone to where a source says so: everything is signed, or has a digest that is. No
+password goes there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from layersmith.errors import NotFound, PackageError, one_line
+from layersmith.oci.content import CHUNK, VerifiedReader, twice
+from layersmith.oci.digest import Digest
+from layersmith.oci.documents import Descriptor
+from layersmith.rootfs.checksum import Checksum
+from layersmith.rootfs.compression import PieceReader
+from layersmith.rootfs.entries import Slice
+from layersmith.stores.fetched import fetch
+from layersmith.stores.files import OpenFile, disk_errors
+from layersmith.stores.web import Web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from layersmith.oci.content import Progress
+    from layersmith.rootfs.entries import File
+    from layersmith.rootfs.tree import Contents
+    from layersmith.stores.cache import Cache
+    from layersmith.stores.registry_options import RegistryOptions
+    from layersmith.stores.web import Answer
+
+__all__ = ["DebContents", "DebianArchive", "on_disk"]
+
+_TYPE: Final = "application/octet-stream"
+_LARGEST_INDEX: Final = 8 << 20
+_PIECE: Final = 1 << 20
+
+
+class DebianArchive:
+    """Fetches from archives, for any number of threads; close it at the end."""
+
+    def __init__(self, cache: Cache, options: RegistryOptions, progress: Progress) -> None:
+        self._cache = cache
+        self._options = options
+        self._progress = progress
+        self._webs: dict[str, Web] = {}
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for web in self._webs.values():
+            web.close()
+
+    def signed(self, url: str) -> bytes:
+        """Return a suite's ``InRelease``, asked for each time; whoever reads it verifies it.
+
+        Raises :class:`NotFound`, :class:`RegistryError` and :class:`InvalidInput`.
+        """
+        known = fetch(
+            url,
+            self._with(url),
+            self._cache,
+            self._progress,
+            most=_LARGEST_INDEX,
+            known_users=_is_private(url),
+        )
+        with self._cache.open(known) as stream:
+            return stream.read(known.size)
+
+    def file(self, urls: Sequence[str], sha256: str, size: int) -> OpenFile:
+        """Return a file of a known digest, all of whose bytes have just been verified.
+
+        It is fetched from the first of `urls` that has it.
+
+        Raises :class:`VerificationError` where the archive has other bytes, :class:`NotFound`
+        where it has none.
+        """
+        descriptor = Descriptor(media_type=_TYPE, digest=Digest(f"sha256:{sha256}"), size=size)
+        file = self._cache.sound(descriptor)
+        if file is None:
+            with self._cache.turns.taken(f"debian-{sha256}", size):
+                file = self._cache.sound(descriptor) or twice(lambda: self._fetch(urls, descriptor))
+        return file
+
+    def _fetch(self, urls: Sequence[str], descriptor: Descriptor) -> OpenFile:
+        for url in urls[:-1]:
+            with suppress(NotFound):
+                return self._get(url, descriptor)
+        return self._get(urls[-1], descriptor)
+
+    def _get(self, url: str, descriptor: Descriptor) -> OpenFile:
+        what = f"fetching {one_line(url.rpartition('/')[2], 200)}"
+
+        def take(answer: Answer) -> OpenFile:
+            reader = VerifiedReader(PieceReader(answer.chunks()), descriptor, what)
+            return self._cache.put(descriptor, self._counted(reader, what, descriptor.size))
+
+        return self._web(url).get(url, "*/*", take, what)
+
+    def _counted(self, reader: VerifiedReader, what: str, size: int) -> Iterator[bytes]:
+        while data := reader.read(CHUNK):
+            self._progress.advance(what, len(data), size)
+            yield data
+
+    def _with(self, url: str) -> RegistryOptions:
+        if _is_private(url):
+            return self._options
+        host = urlsplit(url).netloc
+        return replace(self._options, plain_http=self._options.plain_http | {host})
+
+    def _web(self, url: str) -> Web:
+        key = "://".join(urlsplit(url)[:2])
+        with self._lock:
+            if key not in self._webs:
+                self._webs[key] = Web(
+                    self._with(url), progress=self._progress, known_users=_is_private(url)
+                )
+            return self._webs[key]
+
+
+def _is_private(url: str) -> bool:
+    """Tell whether nobody on the way reads what is asked."""
+    return urlsplit(url).scheme == "https"
+
+
+def on_disk(pieces: Iterable[bytes], cache: Cache) -> tuple[OpenFile, Iterator[bytes]]:
+    """Return a file without a name, and the pieces on their way into it."""
+    what = f"writing the cache {cache.root}"
+    with disk_errors(what):
+        cache.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache.root, buffering=0) as made:
+            handle = os.dup(made.fileno())
+    file = OpenFile(handle)
+
+    def passed() -> Iterator[bytes]:
+        for piece in pieces:
+            left = memoryview(piece)
+            with disk_errors(what):
+                while left:
+                    left = left[os.write(handle, left) :]
+            cache.turns.alive()
+            yield piece
+
+    return file, passed()
+
+
+class DebContents:
+    """The bytes of files that are slices of packages; other files are asked of `below`."""
+
+    def __init__(self, below: Contents) -> None:
+        self._below = below
+        self._tars: dict[str, OpenFile] = {}
+
+    def add(self, package: str, tar: OpenFile) -> None:
+        """Keep the data of a package, by the digest of the package."""
+        self._tars[package] = tar
+
+    def read(self, file: File) -> bytes:
+        """Return all bytes of `file`, verified."""
+        return b"".join(self.chunks(file))
+
+    def chunks(self, file: File) -> Iterator[bytes]:
+        """Yield the bytes of `file`; the last piece comes only if all of them verify."""
+        content = file.content
+        tar = self._tars.get(content.layer) if isinstance(content, Slice) else None
+        if tar is None:
+            yield from self._below.chunks(file)
+            return
+        assert isinstance(content, Slice)
+        hasher, waiting = Checksum(), b""
+        at, end = content.offset, content.offset + content.size
+        while at < end and (piece := tar.pread(min(_PIECE, end - at), at)):
+            hasher.update(piece)
+            yield waiting
+            waiting, at = piece, at + len(piece)
+        if hasher.digest() != content.checksum:
+            raise PackageError("its data changed on the disk while it was read")
+        yield waiting
