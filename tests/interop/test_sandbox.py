@@ -156,6 +156,13 @@ exit = 3
 name = "server"
 command = ["python", "-m", "http.server", "8000", "--directory", "/etc"]
 http = {port = 8000, path = "/os-release", contains = "Debian"}
+exit = 143
+
+[[test]]
+name = "ends otherwise"
+command = ["python", "-m", "http.server", "8000"]
+http = {port = 8000}
+exit = 0
 
 [[test]]
 name = "not found"
@@ -205,16 +212,18 @@ imports = ["json*"]
     assert done.code == 1, done.err
     found = {name: (passed, message) for name, passed, message in outcome(done)}
     assert {name for name, (passed, _) in found.items() if passed} == {
-        "arguments", "server", "writes", "another user", "imports 11",
+        "arguments", "server", "writes", "another user", "imports 12",
     }  # fmt: skip
     assert found["not found"][1].startswith("status 404, not 200")
     assert "it ended with 1 before it answered: lost" in found["never listens"][1]
+    stopped = "told to end, it ended with exit code 143 (signal 15), not 0"
+    assert found["ends otherwise"][1] == stopped
     assert "not ended after 1 seconds" in found["endless"][1]
     assert "exit code 139 (signal 11)" in found["crash"][1]
     assert "'sh' is not in the image" in found["no shell"][1]
     assert "not here" not in found
-    assert (tmp_path / "junit.xml").read_text().count("<failure") == 5
-    assert "5 of 10 tests failed" in done.err
+    assert (tmp_path / "junit.xml").read_text().count("<failure") == 6
+    assert "6 of 11 tests failed" in done.err
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -36,7 +36,10 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """One test; without a command it runs what the image starts. All keys are optional."""
+    """One test; without a command it runs what the image starts. All keys are optional.
+
+    A server's `exit` is how it ends once it is told to, by the image's stop signal.
+    """
 
     name: str = ""
     command: tuple[str, ...] = ()
@@ -98,8 +101,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.exit is not None or self.stdout is not None or any(outputs)
 
     def _check_http(self, http: Http) -> None:
-        if self.exit is not None or self.stdin:
-            raise RecipeError("exit or stdin beside http: the server is stopped, and not typed to")
+        if self.stdin:
+            raise RecipeError("stdin beside http: nobody types to a server")
         if not 0 < http.port < 1 << 16:
             raise RecipeError(f"{http.port} is no port")
         if _PATH.fullmatch(http.path) is None:

@@ -6,6 +6,7 @@ Names are looked up in the image's tree, never on this host's disk.
 from __future__ import annotations
 
 import re
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,16 +20,26 @@ from layersmith.sandbox.task import EMULATOR, Ids, TaskError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from layersmith.oci.documents import ImageConfig
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.layer import Change
 
-__all__ = ["DEFAULT_PATH", "command_line", "furnished", "home_of", "user_of"]
+__all__ = [
+    "DEFAULT_PATH",
+    "command_line",
+    "furnished",
+    "home_of",
+    "stop_signal_of",
+    "user_of",
+]
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTS: Final = b"127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.0.1\tlayersmith\n"
 _OPEN: Final = Directory(Meta(0o1777), {})
 _SHUT: Final = Directory(Meta(0o755), {})
 _NUMBER: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
+_SIGNAL: Final = re.compile(r"(?:SIG)?([A-Z][A-Z0-9]{1,9})(?:\+([0-9]{1,2}))?", re.ASCII)
+_LAST_SIGNAL: Final = 64
 _MAX_ID: Final = 2**32 - 2
 _MAX_TABLE: Final = 1 << 20
 _MAX_SCRIPTS: Final = 4
@@ -65,6 +76,22 @@ def home_of(root: Root, uid: int) -> str:
     """Return the home that the image's accounts give a user, ``/`` for strangers."""
     lines = _table(root, "etc/passwd", 7)
     return next((line[5] for line in lines if line[2] == str(uid) and line[5]), "/")
+
+
+def stop_signal_of(config: ImageConfig) -> int:
+    """Return the number of the signal that tells the image's program to end.
+
+    It is SIGTERM where the config says none; else a name, with SIG or without, or a number
+    (image-spec config.md, "StopSignal"). Raises :class:`InvalidInput` for what is no signal.
+    """
+    text = (config.config.stop_signal if config.config else None) or "SIGTERM"
+    number = int(text) if _NUMBER.fullmatch(text) else 0
+    if match := _SIGNAL.fullmatch(text):
+        named = getattr(signal, f"SIG{match[1]}", None)
+        number = named + int(match[2] or 0) if isinstance(named, signal.Signals) else 0
+    if not 0 < number <= _LAST_SIGNAL:
+        raise InvalidInput(f"the image's stop signal is {one_line(text, 60)!r}, which is none")
+    return number
 
 
 def _table(root: Root, path: str, fields: int) -> Iterator[list[str]]:

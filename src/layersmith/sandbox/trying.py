@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from layersmith.errors import LayersmithError, one_line
 from layersmith.recipe.trials import Trial
+from layersmith.sandbox.insides import stop_signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ DEFAULT: Final = Trial(imports=("*",))
 _SECONDS: Final = 120.0
 _PATIENCE: Final = 10  # an emulator's, to that of this machine's own processor
 _MODULE: Final = 60.0
+_STOPPING: Final = 5.0
 _SHOWN: Final = 5
 
 
@@ -79,7 +81,7 @@ def _ran(cell: Cell, trial: Trial, name: str, seconds: float) -> Result:
     )
     out, err = (text.decode("utf-8", "replace") for text in (ended.stdout, ended.stderr))
     wrong = [*_ends(ended, trial.exit or 0, seconds), *_says(trial, out, err)]
-    message = "; ".join(wrong) or _ending(ended)
+    message = "; ".join(wrong) or _ending(ended.status)
     return Result(
         name, passed=not wrong, message=message, seconds=ended.seconds, stdout=out, stderr=err
     )
@@ -90,14 +92,14 @@ def _ends(ended: Ended, wanted: int, seconds: float) -> Iterator[str]:
         yield f"not ended after {seconds:g} seconds"
     elif ended.status != wanted:
         last = f": {one_line(ended.error, 200)}" if ended.error else ""
-        yield f"{_ending(ended)}, not exit code {wanted}{last}"
+        yield f"{_ending(ended.status)}, not exit code {wanted}{last}"
     if ended.cut:
         yield "its output is too long, and was cut"
 
 
-def _ending(ended: Ended) -> str:
-    signal = ended.status - 128
-    return f"exit code {ended.status}" + (f" (signal {signal})" if 0 < signal < 32 else "")
+def _ending(status: int) -> str:
+    signal = status - 128
+    return f"exit code {status}" + (f" (signal {signal})" if 0 < signal < 32 else "")
 
 
 def _says(trial: Trial, out: str, err: str) -> Iterator[str]:
@@ -116,23 +118,25 @@ def _says(trial: Trial, out: str, err: str) -> Iterator[str]:
 def _asked(cell: Cell, trial: Trial, http: Http, name: str, seconds: float) -> Result:
     """Start a server and ask it, both in the sandbox: the network ends there."""
     env = cell.environment(trial.env)
-    asked = {
+    asked: dict[str, Any] = {
         "argv": cell.words(_words(cell, trial), env),
         "port": http.port,
         "path": http.path,
         "seconds": seconds,
+        "signal": stop_signal_of(cell.config),
+        "patience": _STOPPING if trial.exit is None else seconds,
     }
-    # The client stops the server before the sandbox ends: it has a little longer.
-    ended, answer = _inside(cell, trial, "answers", asked, seconds + 30)
+    # The client stops the server before the sandbox ends: it has longer.
+    ended, answer = _inside(cell, trial, "answers", asked, seconds + asked["patience"] + 30)
     out, err = (base64.b64decode(answer[key]).decode("utf-8", "replace") for key in _OUTPUTS)
     body = base64.b64decode(answer["body"]).decode("utf-8", "replace")
-    wrong = [*_answers(answer, body, http), *_says(trial, out, err)]
+    wrong = [*_answers(answer, body, http), *_stopped(answer, trial.exit), *_says(trial, out, err)]
     message = "; ".join(wrong) or f"status {answer['status']}, {len(body)} characters"
     if wrong and not answer["status"] and err.strip():
         message += f": {one_line(err.strip().splitlines()[-1], 200)}"
-    return Result(
-        name, passed=not wrong, message=message, seconds=ended.seconds, stdout=out, stderr=err
-    )
+    # How long a server takes to start is what people ask; what asks it takes time as well.
+    took = answer["took"] if 0 < answer["took"] < ended.seconds else ended.seconds
+    return Result(name, passed=not wrong, message=message, seconds=took, stdout=out, stderr=err)
 
 
 _OUTPUTS: Final = ("stdout", "stderr")
@@ -146,6 +150,15 @@ def _answers(answer: dict[str, Any], body: str, http: Http) -> Iterator[str]:
         yield f"status {answer['status']}, not {http.status}: {one_line(body, 80)!r}"
     if http.contains not in body:
         yield f"the answer lacks {one_line(http.contains, 80)!r}: {one_line(body, 80)!r}"
+
+
+def _stopped(answer: dict[str, Any], wanted: int | None) -> Iterator[str]:
+    """Judge how a server ended that answered, where the test says how it has to."""
+    if wanted is None or not answer["status"] or answer["end"] == wanted:
+        return
+    end = answer["end"]
+    how = "did not end" if end < 0 else f"ended with {_ending(end)}, not {wanted}"
+    yield f"told to end, it {how}"
 
 
 def _imports(cell: Cell, trial: Trial, name: str, seconds: float) -> Iterator[Result]:
@@ -187,7 +200,15 @@ def _about(answer: dict[str, Any]) -> Iterator[Result]:
 
 
 _KEYS: Final = {
-    "answers": {"status": int, "body": str, "why": str, "stdout": str, "stderr": str},
+    "answers": {
+        "status": int,
+        "body": str,
+        "why": str,
+        "stdout": str,
+        "stderr": str,
+        "end": int,
+        "took": float,
+    },
     "imports": {"version": str, "imported": int, "failed": dict, "noted": dict, "known": int},
 }
 
@@ -215,7 +236,7 @@ def _inside(
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise LayersmithError(
-        f"the image's Python gave no answer: {_ending(ended)}: {one_line(ended.error, 300)}"
+        f"the image's Python gave no answer: {_ending(ended.status)}: {one_line(ended.error, 300)}"
     )
 
 

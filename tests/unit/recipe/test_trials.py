@@ -90,7 +90,6 @@ def test_how_an_image_is_tested_does_not_change_its_bytes(tmp_path: Path) -> Non
         ("http = {port = 80, path = '/a b'}", "is no path"),
         ("http = {port = 80, path = '/\\r\\nX: y'}", "is no path"),
         ("http = {port = 80, status = 99}", "is no status"),
-        ("http = {port = 80}\nexit = 0", "beside http"),
         ("http = {port = 80}\nstdin = 'x'", "beside http"),
         ("http = {port = 80}\nimports = ['*']", "two tests"),
         ("command = ['a']\nargs = ['b']", "one of the three"),

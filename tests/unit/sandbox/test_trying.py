@@ -127,15 +127,19 @@ def test_what_cannot_be_started_fails(
 # servers
 
 
-def answer(status: int = 200, body: bytes = b"hello", why: str = "", err: bytes = b"") -> str:
+def answer(
+    status: int = 200, body: bytes = b"hello", why: str = "", err: bytes = b"", end: int = 0
+) -> str:
     document = {
         "status": status,
         "body": base64.b64encode(body).decode(),
         "why": why,
         "stdout": base64.b64encode(b"started").decode(),
         "stderr": base64.b64encode(err).decode(),
+        "end": end,
+        "took": 0.001,
     }
-    return f"printf %s {shlex.quote(json.dumps(document))}"
+    return f"sleep 0.01; printf %s {shlex.quote(json.dumps(document))}"
 
 
 def test_a_server_is_asked_by_the_images_python(tmp_path: Path) -> None:
@@ -146,7 +150,54 @@ def test_a_server_is_asked_by_the_images_python(tmp_path: Path) -> None:
     )
     assert result.passed, result.message
     assert result.message == "status 200, 5 characters"
+    assert result.seconds == 0.001
     assert runner.tasks[0].argv[:3] == ("/usr/bin/python3", "-I", "-B")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "end", "why"),
+    [
+        (None, 143, ""),
+        (None, -1, ""),
+        (0, 0, ""),
+        (143, 143, ""),
+        (0, 143, "told to end, it ended with exit code 143 (signal 15), not 0"),
+        (0, -1, "told to end, it did not end"),
+    ],
+)
+def test_a_server_may_have_to_end_in_order(
+    wanted: int | None, end: int, why: str, tmp_path: Path
+) -> None:
+    trial = Trial(command=("serve",), http=Http(port=8000), exit=wanted)
+    (result,) = tried(cell(tmp_path, Canned(answer(end=end))), trial)
+    assert result.passed == (not why)
+    assert why in result.message
+
+
+def test_one_that_never_answered_is_not_judged_by_its_end(tmp_path: Path) -> None:
+    trial = Trial(command=("serve",), http=Http(port=8000), exit=0)
+    (result,) = tried(cell(tmp_path, Canned(answer(0, why="Refused", end=3))), trial)
+    assert result.message == "no answer on port 8000: Refused"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("", 15), ("SIGINT", 2), ("INT", 2), ("9", 9), ("SIGRTMIN+3", 37)]
+)
+def test_the_images_own_signal_stops_a_server(text: str, number: int, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    place = cell(tmp_path, Canned(f"cat >{asked}; {answer()}"), StopSignal=text)
+    (result,) = tried(place, Trial(command=("serve",), http=Http(port=8000)))
+    assert result.passed, result.message
+    assert json.loads(asked.read_text())["signal"] == number
+
+
+@pytest.mark.parametrize("text", ["SIGX", "SIG_IGN", "0", "65", "SIGRTMIN+99", "sigterm", "\x1b"])
+def test_a_signal_that_is_none(text: str, tmp_path: Path) -> None:
+    place = cell(tmp_path, Canned(answer()), StopSignal=text)
+    (result,) = tried(place, Trial(command=("serve",), http=Http(port=8000)))
+    assert not result.passed
+    assert "the image's stop signal is" in result.message
+    assert result.message.isprintable()
 
 
 @pytest.mark.parametrize(

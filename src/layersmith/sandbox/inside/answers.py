@@ -1,4 +1,4 @@
-"""Start a server, ask it over HTTP, stop it: one JSON document of what it answered.
+"""Start a server, ask it over HTTP, stop it: one JSON document of what it answered, and how it ended.
 
 Run by the image's Python beside the server, in the server's network namespace: that has a
 loopback interface and nothing else, and nobody outside can reach it.
@@ -18,7 +18,7 @@ import threading
 import time
 
 LARGEST = 1 << 20
-PATIENCE = 5.0
+PATIENCE = 5.0  # for what children of the server have yet to say
 
 
 def keep(stream: io.BufferedReader, kept: bytearray) -> None:
@@ -47,23 +47,31 @@ def ask(port: int, path: str, seconds: float) -> tuple[int, bytes]:
     raise error
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and what it started, kindly first."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, number)
-        except ProcessLookupError:
-            pass
-        try:
-            server.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            continue
+def stop(server: subprocess.Popen[bytes], number: int, seconds: float) -> int:
+    """Tell the server to end, and then all that it started; return its exit code, -1 if it stayed.
+
+    As runtimes do it, the server alone is told: that its children end is its own business.
+    """
+    server.send_signal(number)
+    try:
+        status = server.wait(seconds)
+    except subprocess.TimeoutExpired:
+        ended = -1
+    else:
+        ended = 128 - status if status < 0 else status
+    try:
+        os.killpg(server.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    server.wait()
+    return ended
 
 
 def main() -> None:
     """Do what stdin says."""
     asked = json.load(sys.stdin)
-    until = time.monotonic() + asked["seconds"]
+    started = time.monotonic()
+    until = started + asked["seconds"]
     server = subprocess.Popen(
         asked["argv"],
         stdin=subprocess.DEVNULL,
@@ -79,6 +87,7 @@ def main() -> None:
     for reader in readers:
         reader.start()
     answer = {"status": 0, "body": "", "why": "it did not answer in time"}
+    took = 0.0
     while time.monotonic() < until:
         ended = server.poll()
         if ended is not None:
@@ -90,9 +99,11 @@ def main() -> None:
             answer["why"] = "%s: %s" % (type(error).__name__, error)
             time.sleep(0.05)
             continue
+        took = time.monotonic() - started
         answer = {"status": status, "body": base64.b64encode(body).decode(), "why": ""}
         break
-    stop(server)
+    answer["end"] = stop(server, asked["signal"], asked["patience"])
+    answer["took"] = took
     for reader in readers:
         reader.join(PATIENCE)
     answer["stdout"], answer["stderr"] = (base64.b64encode(b).decode() for b in kept)
