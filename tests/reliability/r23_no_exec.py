@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from pathlib import Path
 from typing import Final
 
-from tests.reliability import program
 from tests.reliability.program import Home, run
 from tests.reliability.scoreboard import Figure, Row, Run
-from tests.reliability.traces import Call, calls, strace
+from tests.reliability.traces import mapped, ours, started, strace
 from tests.reliability.traps import lay_traps, write_trapped
 
 ROW: Final = Row("R23", "no-exec", "0 programs started, 0 files mapped to be run")
@@ -19,7 +16,6 @@ ROW: Final = Row("R23", "no-exec", "0 programs started, 0 files mapped to be run
 # As it is installed: `python -m` is told to import from where the user stands.
 COMMAND: Final = (str(Path(sys.executable).with_name("layersmith")),)
 _CALLS: Final = ("execve", "execveat", "mmap", "memfd_create")
-_MAPPED: Final = re.compile(r"PROT_EXEC.*?\d+<(?P<path>[^>]+)>")
 
 
 def commands(base: str, builder: str, out: Path) -> dict[str, tuple[str, ...]]:
@@ -35,26 +31,6 @@ def commands(base: str, builder: str, out: Path) -> dict[str, tuple[str, ...]]:
         ),
         "inspect": ("inspect", f"oci-archive:{out}/a.tar:{tag}"),
     }  # fmt: skip
-
-
-def started(trace: Path) -> list[Call]:
-    """Return every start of a program but the first, ours: also those that failed."""
-    return [call for call in calls(trace) if call.name in ("execve", "execveat")][1:]
-
-
-def mapped(trace: Path, allowed: tuple[str, ...]) -> list[str]:
-    """Return what was mapped to be run and does not belong to our interpreter."""
-    found = (_MAPPED.search(call.text) for call in calls(trace) if call.name == "mmap")
-    paths = [match["path"] for match in found if match]
-    return [path for path in paths if not path.startswith(allowed)]
-
-
-def ours() -> tuple[str, ...]:
-    """Return where our interpreter and its libraries are."""
-    installed = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
-    installed |= {os.path.realpath(sys.prefix), str(Path(program.__file__).parents[2] / "src")}
-    return (*(f"{path}/" for path in installed), "/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/",
-            "/usr/local/lib/")  # fmt: skip
 
 
 def measure(run_: Run) -> Figure:
