@@ -80,6 +80,7 @@ class RegistryRepository:
         self._documents = _Documents(client.limits.kept_documents)
         self._sessions: dict[Digest, Session] = {}
         self._habits = Habits()
+        self._has_images = False
 
     def __repr__(self) -> str:
         """Name the repository."""
@@ -175,6 +176,12 @@ class RegistryRepository:
         source = endpoint.repository(origin.repository)
         if source == self._path:
             return self.has(descriptor)
+        # Where an earlier image is, most of this one is: that takes one question, not two.
+        if self._has_images and self.has(descriptor):
+            return True
+        return self._mount_from(source, descriptor)
+
+    def _mount_from(self, source: str, descriptor: Descriptor) -> bool:
         base = self._client.url(self._place.upload_blob_url())
         url = f"{base}?mount={descriptor.digest}&from={source}"
         what = f"{self._where}: mounting {descriptor.digest}"
@@ -226,9 +233,11 @@ class RegistryRepository:
     def stands_for(self, name: str, descriptor: Descriptor) -> bool:
         """Tell whether the tag stands for just this manifest: one HEAD."""
         try:
-            return self.resolve(name).digest == descriptor.digest
+            found = self.resolve(name)
         except (NotFound, Unauthorized):  # the put that follows will tell why
             return False
+        self._has_images = True
+        return found.digest == descriptor.digest
 
     def abandon(self) -> None:
         """Cancel upload sessions; what was put is for the registry's garbage collection."""

@@ -232,6 +232,21 @@ def test_a_mount_is_believed_after_a_look(
     assert head.path == f"/v2/{REPO}/blobs/{Digest.of(BLOB)}"
 
 
+def test_where_an_image_is_already_a_look_comes_first(
+    fake: FakeRegistry, repository: RegistryRepository
+) -> None:
+    other = descriptor(b"other")
+    fake.add_blob(REPO, BLOB)
+    fake.add_blob("library/base", b"other")
+    fake.add_manifest(REPO, RAW, OCI_MANIFEST, "1")
+    assert not repository.stands_for("1", descriptor(b"{}", OCI_MANIFEST))
+    fake.log.clear()
+    assert repository.mount(descriptor(BLOB), reference(fake, "library/base"))
+    assert [r.method for r in fake.log] == ["HEAD"]
+    assert repository.mount(other, reference(fake, "library/base"))
+    assert [r.method for r in fake.log] == ["HEAD", "HEAD", "POST", "HEAD"]
+
+
 def test_a_mount_that_is_not_there_is_none(
     fake: FakeRegistry, repository: RegistryRepository
 ) -> None:
