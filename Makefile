@@ -46,7 +46,7 @@ lint: setup ## ruff, mypy and the rule of which room imports which
 	$(PY) -m mypy src tests fixtures bench
 	.venv/bin/lint-imports
 
-bench: setup fixtures ## figures and ratios: ours, the floor, the peers that are here
+bench: setup fixtures ## figures and ratios, images and applications: ours, the floor, the peers that are here
 	@scripts/bench
 
 requirements: ## pin requirements/*.txt, and what builder images get, again from the .in files

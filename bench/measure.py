@@ -63,10 +63,13 @@ def watch(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = Non
 def _start(
     command: Sequence[str], cwd: Path, env: Mapping[str, str] | None
 ) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **(env or {})}
+    # As a user has it: Python keeps what it compiled of us, and of what we import.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with (cwd / "output").open("wb") as output:
         return subprocess.Popen(
             command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env={**os.environ, **(env or {})}, start_new_session=True,
+            env=environment, start_new_session=True,
         )  # fmt: skip
 
 

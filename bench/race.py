@@ -7,46 +7,26 @@ watches memory. It prints figures and ratios, and judges nothing.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
-import re
 import subprocess
-import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from fixtures import registry
 
 from bench import inputs
-from bench.contenders import COLD, PROGRAM, TARGET, Contender, assembling, contenders
-from bench.measure import Measured, measure, watch
+from bench.contenders import COLD, PROGRAM, TARGET, assembling, contenders
+from bench.measure import measure
 from bench.peers import MISSING, found, search_path
 from bench.proxy import relay
+from bench.rows import Row, observe, print_heading
 
 __all__ = ["main"]
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 ARCHITECTURES = ("amd64", "arm64")
-_URI = re.compile(r"http\.request\.uri=\"?([^\s\"]+)")
-
-
-@dataclass
-class Row:
-    """Everything about one contender."""
-
-    name: str
-    runs: list[Measured] = field(default_factory=list)
-    memory: int = 0
-    moved: int = 0
-    requests: int = 0
-    manifests: int = 0
-
-    @property
-    def best(self) -> Measured:
-        """The fastest run: what the machine's other work disturbed least."""
-        return min(self.runs, key=lambda run: run.wall)
 
 
 def main() -> int:
@@ -97,31 +77,14 @@ def _raced(running: registry.Registry, work: Path, tars: list[str], lists: Path)
                 row.runs.append(measure(one.command(running.host, number), work, env))
     with relay(running.host) as counted:
         for one, row in zip(field_, rows, strict=True):
-            _observe(one, row, running, counted.host, work, env)
-            row.moved = counted.moved
-            counted.reset()
+            one.prepare()
+            observe(row, one.command(counted.host, ROUNDS), running, counted, work, env)
     return rows
-
-
-def _observe(
-    one: Contender, row: Row, running: registry.Registry, host: str, work: Path,
-    env: dict[str, str],
-) -> None:  # fmt: skip
-    one.prepare()
-    before = len(running.log)
-    row.memory = watch(one.command(host, ROUNDS), work, env)
-    answers = [line for line in running.log[before:].splitlines() if "response completed" in line]
-    uris = [match[1] for match in map(_URI.search, answers) if match]
-    row.requests = len(uris)
-    row.manifests = sum("/manifests/" in uri for uri in uris)
 
 
 def _print(rows: list[Row], before: float) -> None:
     ours = next(row for row in rows if row.name == COLD).best.wall
-    today = dt.datetime.now(dt.UTC).date()
-    print(f"\n{TARGET} from {inputs.named()}, {today}: best of up to {ROUNDS} rounds,")
-    print(f"{_processor()}, {os.cpu_count()} processors, Python {sys.version.split()[0]},")
-    print(f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after\n")
+    print_heading(TARGET, ROUNDS, before)
     print("| | wall s | x cold | cpu s | MB resident | MB moved | requests | of manifests |")
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
@@ -132,10 +95,3 @@ def _print(rows: list[Row], before: float) -> None:
         )
     for program in [program for program in MISSING if not found(program)]:
         print(f"\nnot measured, for want of {program}: {MISSING[program]}")
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return os.uname().machine
