@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from layersmith.oci.digest import Digest
 from layersmith.recipe.application import App
 from layersmith.recipe.recipe import read_recipe
 
+DOCUMENT = EXAMPLES.parent / "docs" / "examples.md"
 NAMES = ("fastapi", "flask", "hello-world", "kubernetes", "pandas", "pubsub")
 
 
@@ -43,6 +45,15 @@ def test_locks_have_hashes_and_name_no_index(name: str) -> None:
     ]
     assert pins[0] == pins[1]
     assert all(pin.hashes for pin in pins[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_document_shows_the_recipes_as_they_are(name: str) -> None:
+    section = DOCUMENT.read_text().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    recipe = recipe_of(name).read_text()
+    whole, *tests = re.findall(r"```toml\n(.*?)\n```", section, re.DOTALL)
+    assert recipe.partition("\n[[test]]")[0].endswith(f"\n{whole}\n")
+    assert all(test in recipe for test in tests)
 
 
 def test_a_report_is_judged() -> None:

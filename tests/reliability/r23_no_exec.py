@@ -9,7 +9,7 @@ from typing import Final
 from tests.reliability.program import Home, run
 from tests.reliability.scoreboard import Figure, Row, Run
 from tests.reliability.traces import mapped, ours, started, strace
-from tests.reliability.traps import lay_traps, write_trapped
+from tests.reliability.traps import lay_traps, write_application, write_trapped
 
 ROW: Final = Row("R23", "no-exec", "0 programs started, 0 files mapped to be run")
 
@@ -18,12 +18,15 @@ COMMAND: Final = (str(Path(sys.executable).with_name("layersmith")),)
 _CALLS: Final = ("execve", "execveat", "mmap", "memfd_create")
 
 
-def commands(base: str, builder: str, out: Path) -> dict[str, tuple[str, ...]]:
+def commands(
+    base: str, builder: str, application: tuple[str, ...], out: Path
+) -> dict[str, tuple[str, ...]]:
     inputs = ("3.13-debian13", f"--base={base}", f"--builder={builder}")
     tag = "3.13-debian13"
     return {
         "plan": ("plan", *inputs),
         "assemble": ("assemble", *inputs, f"--output=oci:{out}/layout", "--include=*"),
+        "app build": ("app", "build", *inputs, *application, f"--output=oci:{out}/application"),
         "copy": ("copy", f"oci:{out}/layout:{tag}", f"oci-archive:{out}/a.tar"),
         "copy to docker-archive": (
             "copy", f"oci-archive:{out}/a.tar:{tag}", f"docker-archive:{out}/b.tar",
@@ -41,7 +44,8 @@ def measure(run_: Run) -> Figure:
         lay_traps(home.path / folder, mark)
     misses: list[str] = []
     programs = maps = 0
-    everything = commands(base, builder, home.path / "out")
+    application = write_application(run_.scratch / "application", mark)
+    everything = commands(base, builder, application, home.path / "out")
     for number, (name, arguments) in enumerate(everything.items()):
         trace = run_.scratch / f"trace-{number}"
         prefix = strace(trace, *_CALLS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tests.build.elf import AARCH64, X86_64, elf
 from tests.build.image import AMD64, ARM64, Made, for_platform, put_index
 from tests.build.tar import archive, directory, file, symlink
+from tests.build.wheels import EXECUTABLE, pylock, wheel
 
 from layersmith.stores.layout import Layout
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from layersmith.oci.documents import Platform
 
-__all__ = ["lay_traps", "write_trapped"]
+__all__ = ["lay_traps", "write_application", "write_trapped"]
 
 BANNER: Final = b"GNU C Library (Debian GLIBC 2.41-12) stable release version 2.41.\n"
 TOOLS: Final = (
@@ -131,3 +132,26 @@ def write_trapped(folder: Path, mark: Path) -> tuple[str, str]:
         described = [for_platform(image.put(layout), image.platform) for image in made]
         layout.tag("t", put_index(layout, described))
     return f"oci:{folder}/base:t", f"oci:{folder}/builder:t"
+
+
+def write_application(folder: Path, mark: Path) -> tuple[str, ...]:
+    """Write a source and a lock of wheels, all of them traps; return the options that name them."""
+    text = f"open({str(mark)!r}, 'a').write('wheel')\n".encode()
+    traps = dict.fromkeys((*STARTERS, "setup.py", "demo/__init__.py", "demo/cli.py"), text)
+    tool = "demo-1.0.data/scripts/ldd"
+    made = [
+        wheel(
+            files={**traps, "demo.pth": b"import os; " + text, tool: b"#!python\n" + text},
+            scripts={"demo": "demo.cli:main"},
+            modes={tool: EXECUTABLE},
+        )
+    ]
+    for arch, name in zip(ARCHES, ("x86_64", "aarch64"), strict=True):
+        module = elf(machine=arch.machine, needed=["libc.so.6"], interpreter="/usr/bin/ldd")
+        tag = f"cp313-cp313-manylinux_2_17_{name}"
+        made.append(wheel("native", files={"native.so": module}, tag=tag))
+    for each in made:
+        each.write(folder / "wheels")
+    (folder / "pylock.toml").write_text(pylock(*made))
+    lay_traps(folder / "src", mark)
+    return (f"--dependencies={folder}/pylock.toml", f"--source={folder}/src", "--entrypoint=demo")
