@@ -41,7 +41,7 @@ class _Record(msgspec.Struct, array_like=True, gc=False):
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-_MAGIC: Final = b"layersmith index 3\n"
+_MAGIC: Final = b"layersmith index 4\n"
 _DIGEST: Final = 32
 _NUMBER: Final = 8  # bytes of the size, and of each length
 _BATCH: Final = 4096

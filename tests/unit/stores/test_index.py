@@ -109,5 +109,5 @@ def test_many_changes_come_back_in_their_order() -> None:
 
 def test_an_index_of_another_version_is_none() -> None:
     good = pack_index(0, [])
-    assert good.startswith(b"layersmith index 3\n")
-    assert unpack_index(good.replace(b"index 3", b"index 2"), "diff") is None
+    assert good.startswith(b"layersmith index 4\n")
+    assert unpack_index(good.replace(b"index 4", b"index 3"), "diff") is None
