@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from functools import cache, partial
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from layersmith.apps.pins import Indexes
 from layersmith.apps.site import APP, VENV
 from layersmith.assemble.applayer import Application, make_application
+from layersmith.assemble.below import archives_for, below_of
 from layersmith.assemble.compiling import find_compiler
 from layersmith.assemble.delivery import Blob
 from layersmith.assemble.dependencies import Dependencies, Library
@@ -32,22 +32,23 @@ from layersmith.oci.image import NewLayer, make_index
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from layersmith.apps.interpreter import Interpreter
     from layersmith.apps.pins import Locked
     from layersmith.assemble.archives import Archives
-    from layersmith.assemble.deblayer import Added, Packages
+    from layersmith.assemble.below import Below
+    from layersmith.assemble.dependencies import Environment
     from layersmith.assemble.lockfiles import LockFiles
     from layersmith.assemble.orders import Order
+    from layersmith.assemble.outcome import Unresolved
     from layersmith.assemble.publishing import Beside, Signing
     from layersmith.assemble.python_image import PythonImage
     from layersmith.assemble.wheels import Chosen, Missing
     from layersmith.assemble.workshop import Workshop
     from layersmith.attest.provenance import Subject
     from layersmith.oci.image import Image
-    from layersmith.rootfs.tree import Contents, Root
 
 __all__ = ["build", "to_build"]
 
@@ -133,25 +134,11 @@ def _all_applied(
             raise missing_error(missing, lacks_index=shop.lacks_index)
         with (
             workshop.timed("make layers"),
-            _archives(workshop, order) as archives,
+            archives_for(workshop, order) as archives,
             workshop.crew.pool(len(found), "platform") as pool,
         ):
             made = pool.map(lambda each: _applied(order, python, shop, archives, *each), found)
             return tuple(made), files
-
-
-@contextmanager
-def _archives(workshop: Workshop, order: Order) -> Iterator[Archives | None]:
-    """Open the archives of Debian's packages, where some are wanted."""
-    if not order.app.debian_packages:
-        yield None
-        return
-    from layersmith.assemble.archives import Archives  # noqa: PLC0415 - for few applications
-    from layersmith.stores.apt_config import read_host  # noqa: PLC0415
-    from layersmith.stores.debian_archive import DebianArchive  # noqa: PLC0415
-
-    with closing(DebianArchive(workshop.cache, order.network, workshop.crew)) as archive:
-        yield Archives(workshop, order.app, order.folder, archive, read_host())
 
 
 def _shop(workshop: Workshop, order: Order) -> tuple[Locked | None, Shop, LockFiles]:
@@ -202,28 +189,23 @@ def _made(
     interpreter: Interpreter,
     chosen: Sequence[Chosen],
 ) -> Applied:
-    recipe, app, workshop = order.recipe, order.app, shop.workshop
-    manifest = image.manifest.descriptor.digest
-    root = cache(partial(python.root, image))
-    added: Added | None = None
-    below: Contents | None = None
-    if archives is not None:
-        packages = _packages(order, archives, image, root)
-        added, root, below = packages.added(), cache(packages.root), packages.contents
-        manifest = packages.key  # of what is below the dependencies
+    recipe, app = order.recipe, order.app
+    below = below_of(order, python, archives, image)
     dependencies = Dependencies(
-        workshop, shop, chosen, interpreter, app.shared, recipe.compressor(), below=below
+        shop.workshop,
+        shop,
+        chosen,
+        interpreter,
+        app.shared,
+        recipe.compressor(),
+        below=below.contents,
     )
     if app.bytecode:
         facts = python.facts(image)
         dependencies.compiler = find_compiler(interpreter, facts.magic, order.program)
-        dependencies.library = Library(manifest, root) if facts.bare else None
+        dependencies.library = Library(below.key, below.root) if facts.bare else None
     environment = dependencies.environment(f"pack {image.platform} dependencies")
-    allowed = recipe.allow_unresolved
-    lacking = dependencies.needs(manifest, allowed, environment, None)
-    if lacking is None:
-        final = dependencies.over(root(), {}, dependencies.contents)
-        lacking = dependencies.needs(manifest, allowed, environment, final) or ()
+    lacking = _lacking(dependencies, environment, below, recipe.allow_unresolved)
     epoch = epoch_of([image])
     application = make_application(
         app,
@@ -231,10 +213,11 @@ def _made(
         image.platform,
         (dependencies, environment),
         epoch,
-        root,
-        allowed,
-        _written(order, workshop),
+        below.root,
+        recipe.allow_unresolved,
+        _written(order, shop.workshop),
     )
+    added = below.added
     unresolved = (*(added.unresolved if added else ()), *lacking, *application.unresolved)
     standing = Standing(
         python=interpreter.version,
@@ -244,24 +227,26 @@ def _made(
         said=_said(order, application),
         without=tuple(sorted({lack.soname for lack in unresolved})),
     )
-    lower = NewLayer(environment.layer.layer, "layersmith app build: dependencies")
-    upper = NewLayer(application.layer.layer, "layersmith app build: application")
-    annotations = _annotations(order, python, epoch)
-    layers = [lower, upper]
+    layers = [
+        NewLayer(environment.layer.layer, "layersmith app build: dependencies"),
+        NewLayer(application.layer.layer, "layersmith app build: application"),
+    ]
     if added:
         layers.insert(0, NewLayer(added.layer.layer, "layersmith app build: Debian's packages"))
+    annotations = _annotations(order, python, epoch)
     made = put_on(image, layers, standing, moment(epoch), annotations)
     return Applied(made, tuple(chosen), environment, application, unresolved, added)
 
 
-def _packages(order: Order, archives: Archives, image: Image, root: Callable[[], Root]) -> Packages:
-    from layersmith.assemble.deblayer import Packages  # noqa: PLC0415 - for few applications
-    from layersmith.stores.debian_archive import DebContents  # noqa: PLC0415
-
-    recipe = order.recipe
-    contents = DebContents(archives.workshop.layers)
-    about = archives.workshop, archives, image, root, contents
-    return Packages(*about, recipe.allow_unresolved, recipe.compressor())
+def _lacking(
+    dependencies: Dependencies, environment: Environment, below: Below, allowed: Sequence[str]
+) -> tuple[Unresolved, ...]:
+    """Return the libraries that the dependencies miss, as allowed."""
+    known = dependencies.needs(below.key, allowed, environment, None)
+    if known is not None:
+        return known
+    final = dependencies.over(below.root(), {}, dependencies.contents)
+    return dependencies.needs(below.key, allowed, environment, final) or ()
 
 
 def _written(order: Order, workshop: Workshop) -> list[Path]:
