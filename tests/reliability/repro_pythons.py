@@ -19,7 +19,7 @@ from fixtures.places import PROJECT, TOOLS
 
 __all__ = ["Box", "Interpreter", "interpreters", "wheels"]
 
-CORE: Final = frozenset({"deflate", "msgspec", "zstandard"})
+CORE: Final = frozenset({"deflate", "msgspec", "xxhash", "zstandard"})
 _REQUIREMENTS: Final = PROJECT / "requirements" / "runtime.txt"
 _GLIBC: Final = ("2014", "_2_28", "_2_34")
 _ASK: Final = "import sys; print(sys.implementation.name, '.'.join(map(str, sys.version_info[:3])))"
