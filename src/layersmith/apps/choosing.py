@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from math import prod
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import SpecifierSet
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from layersmith.apps.pins import Pin, Remote
 
 __all__ = ["Named", "best", "missing_line", "named", "ranks", "same_version", "wanted_tags"]
+
+# No file system has longer names. Of three lists of tags the product is written out: with more
+# than this it is no honest wheel's.
+_LONGEST: Final = 255
+_MOST_TAGS: Final = 1000
 
 
 class Named(NamedTuple):
@@ -31,9 +37,12 @@ class Named(NamedTuple):
 
 def named(filename: str) -> Named | None:
     """Read a file name; None if it is no wheel's."""
+    many = prod(part.count(".") + 1 for part in filename.removesuffix(".whl").split("-")[-3:])
+    if len(filename) > _LONGEST or many > _MOST_TAGS:
+        return None
     try:
         name, version, build, tags = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, InvalidVersion):
+    except ValueError:  # also of a number with too many digits
         return None
     return Named(str(name), str(version), build, tags)
 
@@ -69,7 +78,7 @@ def same_version(one: str, other: str) -> bool:
     """Tell whether two texts are one version: 1.0 is 1.0.0 (PyPA, "Version specifiers")."""
     try:
         return Version(one) == Version(other)
-    except InvalidVersion:
+    except ValueError:  # also of a number with too many digits
         return one == other
 
 
@@ -88,5 +97,5 @@ def wanted_tags(interpreter: Interpreter) -> tuple[str, ...]:
 def _takes(requires_python: str, version: str) -> bool:
     try:
         return SpecifierSet(requires_python).contains(version, prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:
         return True  # as pip does with what it cannot read

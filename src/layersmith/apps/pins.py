@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from layersmith.errors import InvalidDigest, RecipeError, one_line
 from layersmith.oci.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from packaging.markers import EvaluateContext, Marker
+    from packaging.specifiers import SpecifierSet
 
     from layersmith.apps.interpreter import Interpreter
 
-__all__ = ["Indexes", "Locked", "Pin", "Remote", "strong"]
+__all__ = ["Indexes", "Locked", "Pin", "Remote", "admits", "holds", "strong"]
 
 # In the order in which they are wanted: the cache is by the first.
 _ALGORITHMS: Final = ("sha256", "sha512")
@@ -91,3 +95,28 @@ def strong(hashes: Iterable[tuple[str, str]], where: str) -> frozenset[Digest]:
             "pip-compile --generate-hashes, or a pylock.toml",
         )
     return digests
+
+
+def holds(
+    marker: Marker,
+    environment: Mapping[str, Any],
+    where: str,
+    context: EvaluateContext = "metadata",
+) -> bool:
+    """Evaluate a marker; raises :class:`RecipeError` for what has the form of one, and no sense."""
+    from packaging.markers import UndefinedEnvironmentName  # noqa: PLC0415 - as elsewhere
+
+    try:
+        return marker.evaluate(cast("dict[str, str]", environment), context=context)
+    except (ValueError, RecursionError, UndefinedEnvironmentName) as error:
+        why = one_line(str(error), 200)
+        raise RecipeError(f"a marker means nothing: {why}", place=where) from None
+
+
+def admits(python: SpecifierSet | None, version: str, where: str) -> bool:
+    """Tell whether ``requires-python`` takes a version; raises :class:`RecipeError`."""
+    try:
+        return not python or python.contains(version, prereleases=True)
+    except ValueError as error:  # a number with too many digits
+        why = one_line(str(error), 200)
+        raise RecipeError(f"requires-python means nothing: {why}", place=where) from None

@@ -7,12 +7,12 @@ which wheel of a package, where every lock's wheels are chosen.
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from packaging.pylock import Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
 
-from layersmith.apps.pins import Indexes, Pin, Remote, strong
+from layersmith.apps.pins import Indexes, Pin, Remote, admits, holds, strong
 from layersmith.errors import RecipeError, one_line, typed
 
 if TYPE_CHECKING:
@@ -59,20 +59,20 @@ class PylockFile:
         }
         # "If requires-python is specified, check that the environment ... meets it"
         version = interpreter.version
-        if lock.requires_python and not lock.requires_python.contains(version, prereleases=True):
+        if not admits(lock.requires_python, version, self._where):
             raise self._error(f"is for Python {lock.requires_python}, the image has {version}")
         # "If environments is specified, check that at least one ... is satisfied"
-        if lock.environments and not any(m.evaluate(plain) for m in lock.environments):
+        where = self._where
+        if lock.environments and not any(holds(m, plain, where) for m in lock.environments):
             raise self._error(f"is not for Linux on {interpreter.machine} with Python {version}")
         # "For each package listed in packages"
         found: dict[str, Pin] = {}
         for package in lock.packages:
-            if package.marker is not None and not package.marker.evaluate(
-                cast("dict[str, str]", environment), context="lock_file"
-            ):
+            marker, wanted = package.marker, package.requires_python
+            place = f"{where}: {package.name}"
+            if marker is not None and not holds(marker, environment, place, "lock_file"):
                 continue
-            wanted = package.requires_python
-            if wanted and not wanted.contains(version, prereleases=True):
+            if not admits(wanted, version, place):
                 raise self._error(f"{package.name} is for Python {wanted}, the image has {version}")
             if package.name in found:
                 raise self._error(f"has two packages {package.name!r} for one environment")
@@ -86,7 +86,7 @@ class PylockFile:
             return Pin(name, version, others=(kind,))
         others = () if package.sdist is None else (package.sdist.filename,)
         if package.archive is not None:
-            file = self._file(name, package.archive, _last(package.archive))
+            file = self._file(name, package.archive, self._last(name, package.archive))
             if not file.filename.endswith(".whl"):
                 return Pin(name, version, others=(file.filename,))
             return Pin(name, version, file.hashes, (file,), direct=True)
@@ -96,6 +96,15 @@ class PylockFile:
     def _file(self, name: str, file: PackageArchive | PackageWheel, filename: str) -> Remote:
         hashes = strong(file.hashes.items(), f"{self._where}: {name}")
         return Remote(filename, file.url or f"file:{file.path}", hashes)
+
+    def _last(self, name: str, archive: PackageArchive) -> str:
+        from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - seldom needed
+
+        try:
+            path = urlsplit(archive.url or archive.path or "").path
+        except ValueError:
+            raise self._error(f"the URL of {name} is none") from None
+        return unquote(path.rpartition("/")[2])
 
     def _known_groups(self, groups: Sequence[str]) -> Sequence[str]:
         return self._known("group", groups, self._lock.dependency_groups or ())
@@ -113,12 +122,6 @@ class PylockFile:
 
     def _error(self, message: str) -> RecipeError:
         return RecipeError(message, place=self._where)
-
-
-def _last(archive: PackageArchive) -> str:
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - seldom needed
-
-    return unquote(urlsplit(archive.url or archive.path or "").path.rpartition("/")[2])
 
 
 def _why(error: Exception) -> str:

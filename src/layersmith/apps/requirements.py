@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from layersmith.apps.pins import Indexes, Pin, Remote, strong
+from layersmith.apps.pins import Indexes, Pin, Remote, holds, strong
 from layersmith.errors import RecipeError, typed
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Requirements", "parse_requirements"]
 
-_COMMENT: Final = re.compile(r"(^|\s+)#.*$")
+# Neither begins anew at every blank of many.
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*$")
+_MARKER: Final = re.compile(r"(?<!\s)(?:\s+;\s*|\s+$)")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH: Final = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _DEEPEST: Final = 8
@@ -76,7 +78,8 @@ class Requirements:
         environment = interpreter.environment()
         found: dict[str, Pin] = {}
         for requirement, pin in self.entries:
-            if requirement.marker is not None and not requirement.marker.evaluate(environment):
+            marker = requirement.marker
+            if marker is not None and not holds(marker, environment, pin.name):
                 continue
             before = found.setdefault(pin.name, pin)
             if before.version != pin.version or before.files != pin.files:
@@ -202,15 +205,15 @@ def _entry(text: str, place: str) -> _Entry:
 
 def _requirement(text: str, place: str) -> Requirement:
     """Read ``name ...``, or the bare URL or path of a wheel, which has the name in it."""
-    bare, marker = re.split(r"\s+;\s*|\s+$", f"{text} ", maxsplit=1)[:2]
-    path = urlsplit(bare).path
+    bare, marker = _MARKER.split(f"{text} ", maxsplit=1)[:2]
     try:
+        path = urlsplit(bare).path
         if path.endswith(".whl") and "@" not in text.partition("://")[0]:
             name, *_ = parse_wheel_filename(unquote(path.rpartition("/")[2]))
             url = bare if "://" in bare else f"file:{bare}"
             return Requirement(f"{name} @ {url}" + (f" ; {marker}" if marker else ""))
         return Requirement(text)
-    except (InvalidRequirement, InvalidWheelFilename) as error:
+    except (ValueError, RecursionError) as error:
         message = str(error).partition("\n")[0]
         raise RecipeError(
             f"{typed(text, 80)!r} is no requirement: {typed(message, 120)}", place=place
@@ -218,10 +221,10 @@ def _requirement(text: str, place: str) -> Requirement:
 
 
 def _direct(name: str, url: str, hashes: frozenset[Digest], place: str) -> Pin:
-    filename = unquote(urlsplit(url).path.rpartition("/")[2])
     try:
+        filename = unquote(urlsplit(url).path.rpartition("/")[2])
         said, version, *_ = parse_wheel_filename(filename)
-    except InvalidWheelFilename:
+    except ValueError:
         raise RecipeError(
             f"{name} is at a URL that is no wheel: only wheels are installed",
             place=place,

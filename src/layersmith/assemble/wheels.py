@@ -12,8 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from packaging.utils import InvalidSdistFilename, parse_sdist_filename
-from packaging.version import InvalidVersion
+from packaging.utils import parse_sdist_filename
 
 from layersmith.apps.choosing import best, missing_line, named, ranks, same_version, wanted_tags
 from layersmith.apps.pins import Indexes, Remote
@@ -269,6 +268,6 @@ def _is_of(filename: str, pin: Pin) -> bool:
         return about.name == pin.name and same_version(about.version, pin.version)
     try:
         name, version = parse_sdist_filename(filename)
-    except (InvalidSdistFilename, InvalidVersion):
+    except ValueError:
         return False
     return name == pin.name and same_version(str(version), pin.version)

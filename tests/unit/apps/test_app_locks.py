@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,11 +95,36 @@ def test_a_wheel_by_url_or_path() -> None:
         (f"demo @ https://h.example/other-1-py3-none-any.whl {HASH}", "a wheel of other"),
         (f"demo==1 --config-settings=x {HASH}", "what is"),
         ("-r 'x", "No closing quotation"),
+        (f"demo==1 ; {'(' * 5000}os_name=='x'{')' * 5000} {HASH}", "no requirement"),
+        (f"http://[::1/demo-1-py3-none-any.whl {HASH}", "no requirement"),
+        (f"demo @ http://[::1/demo-1-py3-none-any.whl {HASH}", "no wheel"),
     ],
 )
 def test_what_is_no_lock(text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         read(text, other_txt="-r other.txt")
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "sys_platform ~= 'linux'",
+        "'a' in extras",
+        "'1' == '1'",
+        f"python_version == '{'1' * 5000}'",
+    ],
+)
+def test_a_marker_without_sense(marker: str) -> None:
+    with pytest.raises(RecipeError, match="a marker means nothing"):
+        pins(f"demo==1 ; {marker} {HASH}")
+
+
+def test_blanks_cost_no_time() -> None:
+    started = time.monotonic()
+    text = f"demo==1{' ' * 200_000}x {HASH}"
+    with pytest.raises(RecipeError, match="no requirement"):
+        read(text)
+    assert time.monotonic() - started < 5
 
 
 def test_one_distribution_has_one_version() -> None:
@@ -167,6 +193,9 @@ def test_extras_and_groups_choose_packages() -> None:
         (HEAD + package("a", 'requires-python = "<3"'), "a is for Python <3"),
         (HEAD + "environments = [\"sys_platform == 'win32'\"]\n" + package("a"), "not for Linux"),
         (HEAD + package("a") + package("a"), "two packages 'a'"),
+        (HEAD + package("a", "marker = \"os_name ~= 'x'\""), "a: a marker means nothing"),
+        (HEAD + "environments = [\"'a' in extras\"]\n" + package("a"), "a marker means nothing"),
+        (HEAD + f'requires-python = ">={"1" * 5000}"\n' + package("a"), "requires-python means"),
     ],
 )
 def test_what_is_not_for_the_image(text: str, message: str) -> None:
