@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from layersmith.errors import one_line
 from layersmith.rootfs.entries import Directory, File
 from layersmith.sandbox.insides import DEFAULT_PATH, command_line, home_of
-from layersmith.sandbox.running import run
+from layersmith.sandbox.running import MAX_OUTPUT, run
 from layersmith.sandbox.task import EMULATOR, Task, TaskError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Cell:
         stdin: bytes = b"",
         writable: tuple[str, ...] = (),
         timeout: float,
+        most: int = MAX_OUTPUT,
     ) -> Ended:
         """Run a command to its end; raises :class:`TaskError` where it cannot be started."""
         if not isinstance(self.root.tree.lookup(self.workdir), Directory):
@@ -113,7 +114,7 @@ class Cell:
         _check_texts(task)
         folder = Path(mkdtemp(prefix="task-", dir=self.folder))
         try:
-            ended = run(self.runner.launch(task, folder), stdin=stdin, timeout=timeout)
+            ended = run(self.runner.launch(task, folder), stdin=stdin, timeout=timeout, most=most)
         except OSError as error:  # more words than a command line has room for
             raise TaskError(f"it could not be started: {error.strerror}") from None
         fault = self.runner.fault(ended.status, ended.stderr, folder)

@@ -45,10 +45,10 @@ class Ended:
         return lines[-1] if lines else ""
 
 
-def run(launch: Launch, *, stdin: bytes = b"", timeout: float) -> Ended:
+def run(launch: Launch, *, stdin: bytes = b"", timeout: float, most: int = MAX_OUTPUT) -> Ended:
     """Run a sandbox to its end, or until `timeout` seconds are over.
 
-    What it says beyond :data:`MAX_OUTPUT` is read and dropped. Whatever ends this call, the
+    What it says beyond `most` bytes is read and dropped. Whatever ends this call, the
     sandbox has ended before. Raises :class:`OSError` where it cannot be started.
     """
     started = time.monotonic()
@@ -59,7 +59,7 @@ def run(launch: Launch, *, stdin: bytes = b"", timeout: float) -> Ended:
     try:
         with process:
             try:
-                outputs, in_time = _listen(process, started + timeout)
+                outputs, in_time = _listen(process, started + timeout, most)
                 if not in_time:
                     _kill(process, launch)
                 status = process.wait(_GRACE)
@@ -68,8 +68,8 @@ def run(launch: Launch, *, stdin: bytes = b"", timeout: float) -> Ended:
                 raise
     finally:
         _stop(launch, was_killed=process.returncode < 0)
-    texts = [bytes(data[:MAX_OUTPUT]) for data in outputs]
-    cut = any(len(data) > MAX_OUTPUT for data in outputs)
+    texts = [bytes(data[:most]) for data in outputs]
+    cut = any(len(data) > most for data in outputs)
     code = status if status >= 0 else 128 - status
     return Ended(code, texts[0], texts[1], time.monotonic() - started, not in_time, cut)
 
@@ -94,7 +94,9 @@ def _start(launch: Launch, typed: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _listen(process: subprocess.Popen[bytes], until: float) -> tuple[list[bytearray], bool]:
+def _listen(
+    process: subprocess.Popen[bytes], until: float, most: int
+) -> tuple[list[bytearray], bool]:
     """Read both outputs to their end; tell whether that came in time."""
     outputs = [bytearray(), bytearray()]
     with selectors.DefaultSelector() as selector:
@@ -109,7 +111,7 @@ def _listen(process: subprocess.Popen[bytes], until: float) -> tuple[list[bytear
                 piece = os.read(key.fd, _PIECE)
                 if not piece:
                     selector.unregister(key.fileobj)
-                elif len(key.data) <= MAX_OUTPUT:
+                elif len(key.data) <= most:
                     key.data.extend(piece)
         try:
             process.wait(max(0.1, until - time.monotonic()))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from layersmith.errors import LayersmithError, one_line
 from layersmith.recipe.trials import Trial
 from layersmith.sandbox.insides import stop_signal_of
+from layersmith.sandbox.running import MAX_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ _PATIENCE: Final = 10  # an emulator's, to that of this machine's own processor
 _MODULE: Final = 60.0
 _STOPPING: Final = 5.0
 _SHOWN: Final = 5
+# The body and both outputs of a server, a little more than MAX_OUTPUT each, in base64.
+_ANSWER: Final = 6 * MAX_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,12 @@ def _inside(
     env = cell.environment(trial.env)
     words = (cell.python(env), "-I", "-B", "-W", "ignore", "-c", source)
     ended = cell.run(
-        words, env, stdin=json.dumps(asked).encode(), writable=trial.writable, timeout=seconds
+        words,
+        env,
+        stdin=json.dumps(asked).encode(),
+        writable=trial.writable,
+        timeout=seconds,
+        most=_ANSWER,
     )
     if ended.timed_out:
         raise LayersmithError(f"not ended after {seconds:g} seconds")

@@ -64,7 +64,7 @@ def test_an_interrupt_leaves_nothing_running(
 ) -> None:
     found = tmp_path / "pid"
 
-    def interrupted(process: object, until: float) -> None:
+    def interrupted(process: object, until: float, most: int) -> None:
         while not (found.exists() and found.read_text().strip()):
             time.sleep(0.01)
         raise KeyboardInterrupt

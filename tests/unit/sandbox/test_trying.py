@@ -220,6 +220,18 @@ def test_a_server_that_answers_otherwise_fails(script: str, why: str, tmp_path: 
     assert why in result.message
 
 
+def test_a_long_answer_is_not_cut(tmp_path: Path) -> None:
+    long = "head -c 1200000 /dev/zero | tr '\\0' A"
+    script = (
+        'printf \'{"status": 200, "why": "", "end": 0, "took": 0.001, "stdout": "", "body": "\'; '
+        f'{long}; printf \'", "stderr": "\'; {long}; printf \'"}}\''
+    )
+    trial = Trial(command=("serve",), http=Http(port=8000))
+    (result,) = tried(cell(tmp_path, Canned(script)), trial)
+    assert result.passed, result.message
+    assert result.message == "status 200, 900000 characters"
+
+
 # the default test
 
 
