@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import installer
 from installer.destinations import WheelDestination
+from installer.exceptions import InvalidWheelSource
 from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 from installer.sources import WheelSource
 from installer.utils import construct_record_file, fix_shebang
 
 from layersmith.apps.site import ENVIRONMENT
+from layersmith.apps.zips import name_problem
 from layersmith.errors import LayersmithError, WheelError, one_line
 from layersmith.rootfs.entries import File, Slice
 
@@ -61,8 +63,14 @@ def install(
     except LayersmithError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the library says of a stranger's metadata
-        why = one_line(str(error), 200) or type(error).__name__
-        raise WheelError(f"cannot be installed: {why}", wheel=wheel.filename) from None
+        raise WheelError(f"cannot be installed: {_why(error)}", wheel=wheel.filename) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, AssertionError):  # the one way in which `installer` says it
+        return "an entry point is no module:function"
+    said = str(error.args[-1]) if isinstance(error, InvalidWheelSource) else str(error)
+    return one_line(said, 200) or type(error).__name__
 
 
 def launcher(module: str, attribute: str) -> bytes:
@@ -142,7 +150,7 @@ class _Destination(WheelDestination):
     def write_script(
         self, name: str, module: str, attr: str, section: ScriptSection
     ) -> RecordEntry:
-        if "/" in name or name in ("", ".", "..") or not name.isprintable():
+        if "/" in name or name_problem(name, name):
             raise WheelError(
                 f"has a script of the name {one_line(name, 100)!r}", wheel=self._wheel.filename
             )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["Archive", "Member", "Positioned"]
+__all__ = ["Archive", "Member", "Positioned", "name_problem"]
 
 _PIECE: Final = 1 << 20
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
@@ -163,7 +163,7 @@ class Archive:
             raise self._error(f"{shown!r} is {what}")
         if is_folder and info.file_size:
             raise self._error(f"the directory {shown!r} has contents")
-        if problem := _name_problem(info.filename, info.orig_filename):
+        if problem := name_problem(info.filename, info.orig_filename):
             raise self._error(f"the name {shown!r} {problem}")
 
     @contextmanager
@@ -194,7 +194,7 @@ def _directory_size(file: Positioned) -> int:
     return size
 
 
-def _name_problem(name: str, as_written: str) -> str:
+def name_problem(name: str, as_written: str) -> str:
     """Say what is wrong with the name of a member, or nothing."""
     parts = name.removesuffix("/").split("/")
     odd = "\\" in as_written or "\0" in as_written or not name.isprintable()

@@ -162,10 +162,15 @@ def test_bytecode_of_a_wheel_is_left_out(tmp_path: Path) -> None:
     ("made", "message"),
     [
         (wheel(scripts={"../../evil": "demo:main"}), "has a script of the name"),
-        (wheel(scripts={"evil": "demo:main; import os"}), "cannot be installed"),
-        (wheel(scripts={"evil": "demo"}), "cannot be installed"),
+        (wheel(scripts={".wh.python": "demo:main"}), "has a script of the name"),
+        (wheel(scripts={"x" * 256: "demo:main"}), "has a script of the name"),
+        (wheel(scripts={"evil": "demo:main; import os"}), "no module:function"),
+        (wheel(scripts={"evil": "demo"}), "no module:function"),
         (wheel(dist_info={"entry_points.txt": b"x"}), "cannot be installed"),
-        (wheel(dist_info={"WHEEL": b"Wheel-Version: 9.0\n"}), "cannot be installed"),
+        (
+            wheel(dist_info={"WHEEL": b"Wheel-Version: 9.0\n"}),
+            r"installed: Incompatible Wheel-Version",
+        ),
         (wheel(files={"demo-1.0.data/odd/x": b""}), "cannot be installed"),
         (wheel(files={"demo-1.0.data/data/pyvenv.cfg": b""}), "the virtual environment both bring"),
         (wheel(files={"demo-1.0.data/scripts/python": b""}), "the virtual environment both bring"),
