@@ -173,6 +173,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     user: str = ""
     working_dir: str = ""
     labels: dict[str, str] | None = None
+    exposed_ports: dict[str, Any] | None = None
     stop_signal: str | None = None
 
 

@@ -275,6 +275,8 @@ def test_a_config_says_its_platform() -> None:
         {"config": {"Cmd": "sh"}},
         {"config": {"User": 0}},
         {"config": {"Labels": {"a": 1}}},
+        {"config": {"ExposedPorts": ["80/tcp"]}},
+        {"config": {"StopSignal": 15}},
         {"created": 0},
         {"created": ""},
         {"created": "yesterday"},
