@@ -15,7 +15,7 @@ from layersmith.errors import DocumentError, InvalidDigest, NotFound, RegistryEr
 from layersmith.oci.digest import Digest
 from layersmith.oci.strictjson import decode
 from layersmith.stores.files import local_path
-from layersmith.stores.registry_urls import Origin, follow
+from layersmith.stores.registry_urls import Origin, follow, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,11 +100,14 @@ def _listed(
     found: Iterable[tuple[str, str, Mapping[str, str], str]], base: str, origin: Origin | None
 ) -> Iterator[Listed]:
     for filename, link, said, requires_python in found:
-        url, fragment = urldefrag(link)
+        try:
+            url, fragment = urldefrag(link)
+            name = filename or unquote(urlsplit(url).path.rpartition("/")[2])
+        except ValueError:
+            continue  # half an IPv6 address
         hashes = dict(said)
         if match := _FRAGMENT.fullmatch(fragment):
             hashes[match[1]] = match[2]
-        name = filename or unquote(urlsplit(url).path.rpartition("/")[2])
         if not name.endswith((".whl", ".tar.gz", ".zip")) or "/" in name:
             continue
         try:
@@ -142,14 +145,24 @@ class _Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
         said = {name: value or "" for name, value in attrs}
         if tag == "base" and said.get("href"):
-            self.base = urljoin(self.base, said["href"])
+            self.base = _joined(self.base, said["href"])
         elif tag == "a" and said.get("href"):
-            link = urljoin(self.base, said["href"])
+            link = _joined(self.base, said["href"])
             self.found.append(("", link, {}, said.get("data-requires-python", "")))
+
+
+def _joined(base: str, link: str) -> str:
+    try:
+        return urljoin(base, link)
+    except ValueError:  # half an IPv6 address
+        return ""
 
 
 def _html(text: str, base: str) -> list[tuple[str, str, Mapping[str, str], str]]:
     links = _Links(base)
-    links.feed(text)
-    links.close()
+    try:
+        links.feed(text)
+        links.close()
+    except ValueError:  # a character reference of thousands of digits
+        raise DocumentError(f"{redacted(base)}: no page of links (PEP 503)") from None
     return links.found

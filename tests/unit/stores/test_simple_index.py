@@ -10,6 +10,7 @@ from tests.fakes.package_index import PackageIndex, serve_index
 
 from layersmith.errors import (
     DigestMismatch,
+    DocumentError,
     InvalidInput,
     LayersmithError,
     NotFound,
@@ -104,6 +105,18 @@ def test_links_that_lead_elsewhere_are_no_files(web: Web, tmp_path: Path) -> Non
     with serve_index(html=True, others=["demo-1.0-py3-none-any.whl", "demo-x.exe"]) as index:
         found = files_of(web, index.url, "demo", tmp_path)
         assert [file.filename for file in found] == ["demo-1.0-py3-none-any.whl"]
+
+
+def test_links_that_are_no_urls_are_no_files(web: Web, tmp_path: Path) -> None:
+    page = tmp_path / "links.html"
+    page.write_text(
+        '<a href="http://[::1/odd-1-py3-none-any.whl">x</a><a href="demo-1-py3-none-any.whl">x</a>'
+        '<base href="http://[::1/"><a href="http://[::1/more-1-py3-none-any.whl">x</a>'
+    )
+    assert [file.filename for file in files_in(page)] == ["demo-1-py3-none-any.whl"]
+    page.write_text(f'<a href="&#{"9" * 5000};">x</a>')
+    with pytest.raises(DocumentError, match="no page of links"):
+        files_in(page)
 
 
 def test_directories_and_pages_of_files(web: Web, tmp_path: Path) -> None:
