@@ -37,6 +37,7 @@ _PLACE: Final = "the application's source"
 _MOST_IGNORED: Final = 1 << 20
 _ELF: Final = b"\x7fELF"
 _PIECE: Final = 1 << 20
+_DEEPEST: Final = 200  # as deep as images are unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ class _Reading:
             entries[path] = Directory(self._executable, {})
 
     def _folder(self, folder: str) -> None:
+        if folder.count("/") >= _DEEPEST:
+            raise RecipeError(
+                f"{one_line(folder, 200)!r}: directories deeper than {_DEEPEST}",
+                hint="leave them out: exclude",
+            )
         with os.scandir(self._top / folder) as found:
             children = sorted(found, key=lambda child: child.name)
         for child in children:

@@ -137,6 +137,14 @@ def test_what_is_no_file(folder: Path) -> None:
         source(folder)
 
 
+def test_directories_that_are_too_deep(folder: Path) -> None:
+    deep = folder.joinpath("src", *"d" * 202)
+    deep.mkdir(parents=True)
+    with pytest.raises(RecipeError, match="deeper than 200"):
+        source(folder)
+    assert source(folder, exclude=("d",)).entries
+
+
 def test_names_that_would_delete(folder: Path) -> None:
     (folder / "src" / ".wh.x").write_text("")
     with pytest.raises(RecipeError, match="would delete"):
