@@ -49,7 +49,7 @@ class PackageIndex:
             if authorization != wanted:
                 return 401, {}, b"who are you?"
         if path.startswith("/files/"):
-            return self._file(path.removeprefix("/files/"))
+            return self._file(path.removeprefix("/files/").partition("?")[0])
         if self.moved:
             return 302, {"Location": self.moved + path}, b""
         name = path.removeprefix("/simple/").strip("/")

@@ -255,9 +255,10 @@ def missing_error(missing: Sequence[Missing], *, lacks_index: bool = False) -> M
 def _chosen(pin: Pin, file: Remote, digest: Digest) -> Chosen:
     about = named(file.filename)
     assert about is not None
-    direct = file.url if pin.direct and "://" in file.url and "@" not in file.url else ""
-    if direct.startswith("file:"):
-        direct = ""  # a path of this machine
+    # What is in the image is for all to read: no password, and no token of a signed URL.
+    direct = file.url.partition("?")[0].partition("#")[0]
+    if not pin.direct or "://" not in direct or "@" in direct or direct.startswith("file:"):
+        direct = ""  # or a path of this machine
     return Chosen(pin.name, about.version, file.filename, str(digest), file.url, direct)
 
 

@@ -279,6 +279,19 @@ def test_a_wheel_that_another_hash_proves_is_not_taken(
             built(site, "-d", "requirements.txt")
 
 
+def test_the_token_of_a_signed_url_is_not_in_the_image(site: Site) -> None:
+    prepare(site)
+    with serve_index(DEMO) as index:
+        url = f"http://{index.host}/files/{DEMO.filename}"
+        line = f"demo @ {url}?sig=T0ken --hash={DEMO.digest}\n"
+        (site.folder / "requirements.txt").write_text(line)
+        built(site, "-d", "requirements.txt")
+        assert index.paths == [f"/files/{DEMO.filename}?sig=T0ken"]
+    layer = Layer(site, image(site), -2)
+    assert json.loads(layer.read(f"{SITE}/demo-1.0.dist-info/direct_url.json"))["url"] == url
+    assert b"T0ken" not in layer.tar
+
+
 @pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"])
 def test_a_wheel_that_is_nowhere(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     prepare(site)
