@@ -292,7 +292,10 @@ def _prefix(placing: Placing, user: PlannedUser, interpreter: Interpreter) -> Pr
         raise RecipeError(
             f"the image has /{local} already", hint="choose another user, or another builder"
         )
-    return Prefix(local, interpreter.program, user.uid, user.gid)
+    prefix = Prefix(local, interpreter.program, user.uid, user.gid)
+    # With its parents: a home that the image has is not in the layer yet.
+    placing.put(local, Directory(prefix.meta(0o755), {}), _THE_USER)
+    return prefix
 
 
 def _installed(prefix: Prefix, interpreter: Interpreter, wheels: Iterable[Wheel]) -> Site:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from layersmith.errors import RecipeError
+from layersmith.errors import RecipeError, one_line
 from layersmith.recipe.recipe import MAX_ID
 from layersmith.rootfs.entries import Directory, File, Meta
 
@@ -65,17 +65,27 @@ def plan_user(base: Root, user: User, epoch: int, shell: str = _NO_SHELL) -> Pla
                 f"the base's {user.name!r} has the number {known[2]}",
                 hint="write the user as NAME:UID:GID",
             )
-        return PlannedUser(int(known[2]), int(known[3]), known[5], {})
+        return PlannedUser(int(known[2]), int(known[3]), _home(known), {})
     if known is not None:
         if (known[2], known[3]) != (str(user.uid), str(user.gid)):
             raise RecipeError(
                 f"the base's user {user.name!r} is {known[2]}:{known[3]}",
                 hint="choose another name, or its numbers",
             )
-        return PlannedUser(user.uid, user.gid, known[5], {})
+        return PlannedUser(user.uid, user.gid, _home(known), {})
     _check_free(user, accounts, groups)
     has_group = any(line[2] == str(user.gid) for line in groups)
     return _added(base, user, epoch // _DAY, shell, has_group=has_group)
+
+
+def _home(account: list[str]) -> str:
+    if not account[5].isprintable():  # nor has a config words for it
+        name, home = one_line(account[0], 60), one_line(account[5], 200)
+        raise RecipeError(
+            f"the base's user {name!r} has the home {home!r}",
+            hint="write another user, as NAME:UID:GID",
+        )
+    return account[5]
 
 
 def _check_free(user: User, accounts: list[list[str]], groups: list[list[str]]) -> None:

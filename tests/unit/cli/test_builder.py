@@ -209,6 +209,20 @@ def test_whatever_home_the_accounts_say(site: Site, home: str) -> None:
     assert Top(site).meta(f"{place}/bin/demo") == (0o755, 7, 7)
 
 
+def test_a_home_that_the_image_has_stays_as_it_is(site: Site) -> None:
+    accounts = file("etc/passwd", b"odd:x:7:8::/srv/odd:/bin/sh\n")
+    home = directory("srv/odd", mode=0o750)
+    put_slim(site, archive(accounts, directory("srv", mode=0o711), home))
+    prepare(site)
+    site.run("assemble", *FILE, "--user", "odd:7:8")
+    top = Top(site)
+    assert [top.meta(path) for path in ("srv", "srv/odd", "srv/odd/.local")] == [
+        (0o711, 0, 0),
+        (0o750, 0, 0),
+        (0o755, 7, 8),
+    ]
+
+
 def test_what_the_recipe_says_wins(site: Site) -> None:
     put_slim(site)
     prepare(

@@ -100,6 +100,14 @@ def test_a_name_or_number_of_somebody_else_is_refused(user: User, why: str) -> N
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("home", [b"/home/\xff", b"/home/\x1b[31m"])
+def test_a_home_that_no_config_has_words_for_is_refused(home: bytes) -> None:
+    base = root({"etc/passwd": b"odd:x:7:7::" + home + b":/bin/sh\n"})
+    for user in (User("odd", 7, 7), User("odd")):
+        with pytest.raises(RecipeError, match="the base's user 'odd' has the home"):
+            plan_user(base, user, 0)
+
+
 def test_the_files_keep_their_mode() -> None:
     files = {
         "etc/passwd": File(Meta(0o640), PASSWD),
