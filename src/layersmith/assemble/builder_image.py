@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from layersmith.analysis.objects import Objects
-from layersmith.apps.installing import install
 from layersmith.apps.interpreter import Interpreter, find_interpreter
 from layersmith.apps.needs import check_needs, objects_in
-from layersmith.apps.site import Prefix, Site, WheelContents, with_parents
+from layersmith.apps.site import WheelContents
+from layersmith.assemble.builder_home import move_in, planned_user
 from layersmith.assemble.builder_tools import Tools
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import Made, Outcome, Unresolved
@@ -32,14 +32,11 @@ from layersmith.oci.image import NewLayer, Settings, derive, make_index
 from layersmith.plan.placing import Placing
 from layersmith.plan.plan import Platformed, python_version
 from layersmith.plan.soundness import check_image, check_start, check_target
-from layersmith.plan.users import PlannedUser, plan_user
-from layersmith.recipe.recipe import User
-from layersmith.rootfs.entries import Directory, Meta
-from layersmith.rootfs.tree import Root, canonical
+from layersmith.rootfs.tree import Root
 from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from layersmith.apps.wheel import Wheel
     from layersmith.assemble.inputs import Input, Inputs
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.documents import Platform
     from layersmith.oci.image import Image
+    from layersmith.plan.users import PlannedUser
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
     from layersmith.rootfs.entries import Entry
@@ -58,9 +56,6 @@ _ABOUT: Final = "org.opencontainers.image."
 # uv takes the image's Python and fetches none; what it installs is copied, for caches are mounted.
 _UV: Final = {"UV_COMPILE_BYTECODE": "1", "UV_LINK_MODE": "copy", "UV_PYTHON_DOWNLOADS": "0"}
 _PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NONROOT: Final = User("nonroot", 65532, 65532)  # distroless' own; official images have none
-_SHELL: Final = "/bin/sh"
-_THE_USER: Final = "the user"
 
 _T = TypeVar("_T")
 
@@ -192,12 +187,9 @@ class _Job:
         self, read: _Read, epoch: int, wheels: tuple[Chosen, ...], opened: Mapping[str, Wheel]
     ) -> BuilderPlan:
         placing = Placing(read.root, read.root)
-        user = _user(read.root, self.recipe, epoch)
-        for path, entry in user.entries.items():
-            placing.put(path, entry, _THE_USER)
-        prefix = _prefix(placing, user, read.interpreter)
-        site = _installed(prefix, read.interpreter, [opened[each.digest] for each in wheels])
-        _put(placing, prefix, site)
+        user = planned_user(read.root, self.recipe, epoch)
+        mine = [opened[each.digest] for each in wheels]
+        prefix, site = move_in(placing, user, read.interpreter, mine)
         final = Root(placing.final(), WheelContents(opened, self.workshop.layers))
         objects, allowed = Objects(), self.recipe.allow_unresolved
         missing = check_needs(final, objects_in(site.entries), allowed, objects)
@@ -272,45 +264,3 @@ class _Job:
             for layer in image.layers:
                 self.workshop.layers.mend(self.input.source, layer, keep_blob=True)
             return step()
-
-
-def _user(root: Root, recipe: Recipe, epoch: int) -> PlannedUser:
-    wanted = recipe.chosen_user()
-    accounts = (root.read("etc/passwd") or b"").splitlines()
-    if wanted == User("nonroot") and not any(line.startswith(b"nonroot:") for line in accounts):
-        wanted = _NONROOT
-    return plan_user(root, wanted, epoch, _SHELL)
-
-
-def _prefix(placing: Placing, user: PlannedUser, interpreter: Interpreter) -> Prefix:
-    """Return the user's ``~/.local``, which the image must not have, in a home that it has."""
-    home = canonical(user.home)
-    if home and placing.base.tree.lookup(home) is None and home not in placing.entries:
-        placing.put(home, Directory(Meta(0o700, user.uid, user.gid), {}), _THE_USER)
-    local = placing.place(canonical(f"{home}/.local"))
-    if placing.base.tree.entry(local) is not None:
-        raise RecipeError(
-            f"the image has /{local} already", hint="choose another user, or another builder"
-        )
-    prefix = Prefix(local, interpreter.program, user.uid, user.gid)
-    # With its parents: a home that the image has is not in the layer yet.
-    placing.put(local, Directory(prefix.meta(0o755), {}), _THE_USER)
-    return prefix
-
-
-def _installed(prefix: Prefix, interpreter: Interpreter, wheels: Iterable[Wheel]) -> Site:
-    site = Site()
-    for wheel in wheels:
-        install(wheel, site, interpreter, prefix)
-    site.check()
-    return site
-
-
-def _put(placing: Placing, prefix: Prefix, site: Site) -> None:
-    """Put what was installed, all of it below the prefix: there the image has nothing."""
-    for path, entry in with_parents(site.entries).items():
-        if path == prefix.root or path.startswith(f"{prefix.root}/"):
-            is_folder = isinstance(entry, Directory)
-            mine = Directory(prefix.meta(0o755), {}) if is_folder else entry
-            placing.entries[path] = mine
-            placing.reasons[path] = site.owners.get(path, _THE_USER)
