@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -167,7 +168,9 @@ class Archives:
         """Return the suites as they are signed now, asked for side by side, and checked."""
         with self._lock:
             new = [source for source in dict.fromkeys(sources) if source not in self._suites]
-            with self.workshop.crew.pool(max(len(new), 1), "suite") as pool:
+            # Not the crew's pool, whose failure stops the other platforms: they wait for this lock,
+            # and would say that they were stopped in the place of why.
+            with ThreadPoolExecutor(max(len(new), 1), "suite") as pool:
                 self._suites |= zip(new, pool.map(self._suite, new), strict=True)
             found = [(source, *self._suites[source]) for source in sources]
         for source, _, release in found:

@@ -21,6 +21,7 @@ from layersmith.errors import (
     ClosureError,
     DigestMismatch,
     InvalidInput,
+    InvalidKey,
     NotFound,
     PackageError,
     RecipeError,
@@ -152,6 +153,15 @@ def test_each_platform_has_its_own(site: Site, server: FileServer) -> None:
     assert len(first["debian"]["packages"]) == 2
     assert [one["architecture"] for one in second["debian"]["packages"]] == ["arm64"]
     assert server.asked.count("dists/trixie/InRelease") == 1
+
+
+def test_the_reason_is_said_whichever_platform_asks_first(site: Site, server: FileServer) -> None:
+    prepare(site, app=app_of(server, "libgreet1"))
+    both_platforms(site)
+    (site.folder / "archive.pgp").write_bytes(b"no key")
+    for _ in range(6):
+        with pytest.raises(InvalidKey, match="is no keyring"):
+            site.run("app", "build")
 
 
 def test_options_say_what_the_recipe_does(site: Site, server: FileServer) -> None:
