@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class FileServer:
-    """What it has, by path without the first slash, and what it was asked."""
+    """What it has, by path without the first slash, and what it was asked.
+
+    With `tag` this is the entity tag of all it has; with `status` every answer is that.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
     asked: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
+    tag: str = ""
+    status: int = 0
 
 
 @contextmanager
@@ -36,7 +41,12 @@ def serve_files(files: dict[str, bytes]) -> Iterator[FileServer]:
             served.asked.append(path)
             served.users += self.headers.get_all("Authorization", [])
             body = served.files.get(path)
-            self.send_response(404 if body is None else 200)
+            status = served.status or (404 if body is None else 200)
+            if served.tag and self.headers.get("If-None-Match") == served.tag:
+                status, body = 304, b""
+            self.send_response(status)
+            if served.tag:
+                self.send_header("ETag", served.tag)
             self.send_header("Content-Length", str(len(body or b"")))
             self.send_header("Connection", "close")
             self.end_headers()

@@ -11,22 +11,22 @@ import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from layersmith.errors import NotFound, PackageError, one_line
+from layersmith.errors import NotFound, PackageError, Unauthorized, one_line
 from layersmith.oci.content import CHUNK, VerifiedReader, twice
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
 from layersmith.rootfs.checksum import Checksum
 from layersmith.rootfs.compression import PieceReader
 from layersmith.rootfs.entries import Slice
-from layersmith.stores.fetched import fetch
 from layersmith.stores.files import OpenFile, disk_errors
+from layersmith.stores.registry_urls import redacted
 from layersmith.stores.web import Web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from layersmith.oci.content import Progress
     from layersmith.rootfs.entries import File
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DebContents", "DebianArchive", "on_disk"]
 
+_T = TypeVar("_T")
 _TYPE: Final = "application/octet-stream"
 _LARGEST_INDEX: Final = 8 << 20
 _PIECE: Final = 1 << 20
@@ -58,20 +59,14 @@ class DebianArchive:
             web.close()
 
     def signed(self, url: str) -> bytes:
-        """Return a suite's ``InRelease``, asked for each time; whoever reads it verifies it.
+        """Return a suite's ``InRelease``; whoever reads it verifies it.
+
+        It is fetched whole each time. Who is on the way could give an old one the entity tag
+        of the present one, which would then stay when he is gone.
 
         Raises :class:`NotFound`, :class:`RegistryError` and :class:`InvalidInput`.
         """
-        known = fetch(
-            url,
-            self._with(url),
-            self._cache,
-            self._progress,
-            most=_LARGEST_INDEX,
-            known_users=_is_private(url),
-        )
-        with self._cache.open(known) as stream:
-            return stream.read(known.size)
+        return self._asked(url, lambda answer: answer.whole(_LARGEST_INDEX), redacted(url))
 
     def file(self, urls: Sequence[str], sha256: str, size: int) -> OpenFile:
         """Return a file of a known digest, all of whose bytes have just been verified.
@@ -95,13 +90,21 @@ class DebianArchive:
         return self._get(urls[-1], descriptor)
 
     def _get(self, url: str, descriptor: Descriptor) -> OpenFile:
-        what = f"fetching {one_line(url.rpartition('/')[2], 200)}"
+        name = one_line(url.rpartition("/")[2], 200)
+        what = f"fetching {name}"
 
         def take(answer: Answer) -> OpenFile:
             reader = VerifiedReader(PieceReader(answer.chunks()), descriptor, what)
             return self._cache.put(descriptor, self._counted(reader, what, descriptor.size))
 
-        return self._web(url).get(url, "*/*", take, what)
+        return self._asked(url, take, name)
+
+    def _asked(self, url: str, take: Callable[[Answer], _T], name: str) -> _T:
+        try:
+            return self._web(url).get(url, "*/*", take, f"fetching {name}")
+        except Unauthorized as error:
+            hint = "put user and password in netrc; they go over https only"
+            raise Unauthorized(error.message, hint=hint) from None
 
     def _counted(self, reader: VerifiedReader, what: str, size: int) -> Iterator[bytes]:
         while data := reader.read(CHUNK):

@@ -49,7 +49,6 @@ def fetch(
     *,
     most: int = MOST,
     clock: Clock | None = None,
-    known_users: bool = True,
 ) -> Descriptor:
     """Return what is at `url`: a blob of the cache, held open.
 
@@ -66,7 +65,7 @@ def fetch(
             return known
         return _Known(answer.etag, _kept(answer, cache, progress, what, most))
 
-    web = Web(options, progress=progress, clock=clock, known_users=known_users)
+    web = Web(options, progress=progress, clock=clock)
     try:
         found = web.get(url, "*/*", take, what, known.etag if known else "")
     except Unauthorized as error:

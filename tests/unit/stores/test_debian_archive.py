@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.fakes.file_server import serve_files
 
-from layersmith.errors import NotFound, PackageError, VerificationError
+from layersmith.errors import (
+    NotFound,
+    PackageError,
+    RegistryError,
+    Unauthorized,
+    VerificationError,
+)
 from layersmith.oci.content import NoProgress
 from layersmith.rootfs.checksum import checksum
 from layersmith.rootfs.entries import File, Meta, Slice
 from layersmith.rootfs.tree import MemoryContents
+from layersmith.stores import debian_archive
 from layersmith.stores.apt_config import read_host
 from layersmith.stores.cache import Cache
 from layersmith.stores.debian_archive import DebContents, DebianArchive, on_disk
@@ -55,6 +62,31 @@ def test_what_is_signed_is_asked_for_each_time(archive: DebianArchive) -> None:
         assert archive.signed(f"{server.url}/InRelease") == b"1"
         server.files["InRelease"] = b"2"
         assert archive.signed(f"{server.url}/InRelease") == b"2"
+
+
+def test_an_old_index_with_the_present_one_s_tag_does_not_stay(archive: DebianArchive) -> None:
+    with serve_files({"InRelease": b"old"}) as server:
+        server.tag = '"now"'
+        assert archive.signed(f"{server.url}/InRelease") == b"old"
+        server.files["InRelease"] = b"new"
+        assert archive.signed(f"{server.url}/InRelease") == b"new"
+
+
+def test_an_index_without_an_end(archive: DebianArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian_archive, "_LARGEST_INDEX", 1 << 16)
+    with (
+        serve_files({"InRelease": bytes(1 << 20)}) as server,
+        pytest.raises(RegistryError, match="InRelease: more than 65536 bytes"),
+    ):
+        archive.signed(f"{server.url}/InRelease")
+
+
+def test_where_a_password_belongs(archive: DebianArchive) -> None:
+    with serve_files({}) as server:
+        server.status = 401
+        with pytest.raises(Unauthorized, match=r"refuses \(401\)") as caught:
+            archive.signed(f"{server.url}/InRelease")
+    assert caught.value.hint.startswith("put user and password in netrc")
 
 
 def test_no_password_goes_over_plain_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
