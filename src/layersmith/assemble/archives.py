@@ -144,7 +144,8 @@ class Archives:
             system = image.release.get("ID", "an unknown system")
             raise RecipeError(
                 f"apt of this machine names no archive for {one_line(system, 40)} "
-                f"{one_line(codename, 40)}, which the image is of",
+                f"{one_line(codename, 40)}, which the image is of, at http or https and without a "
+                "user in its URL",
                 hint=_HINT.format(one_line(codename, 40) or "SUITE"),
             )
         return found
@@ -159,7 +160,7 @@ class Archives:
             found = parse_list(read_text(path))
         for source in found:
             if source.problem:
-                raise InvalidInput(f"{one_line(text, 200)}: {source.uri} {source.problem}")
+                raise InvalidInput(f"{one_line(text, 200)}: {source.shown} {source.problem}")
         if not found:
             raise InvalidInput(f"{one_line(text, 200)} names no archive of packages")
         return found

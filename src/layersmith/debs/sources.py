@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from layersmith.analysis.dpkg import fields
 from layersmith.errors import InvalidInput, LayerError, one_line, typed
@@ -23,7 +24,10 @@ _FALSE: Final = frozenset({"no", "false", "without", "off", "disable", "0"})
 _ARMOR: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _SUITE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,63}(?:/[A-Za-z0-9._-]{1,63})?", re.ASCII)
 _COMPONENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_/-]{0,63}", re.ASCII)
-_URI: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.ASCII)
+_URI: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[!-\"$->@-~]*)?", re.ASCII
+)
+_USER: Final = re.compile(r"//[^/\s]*@")
 _LINE: Final = re.compile(r"(?:deb\s+)?(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)((?:\s+\S+)*)\s*", re.ASCII)
 _ASSIGNED: Final = re.compile(r"([A-Z_]+)=(?:\"([^\"]*)\"|'([^']*)'|(\S*))\s*", re.ASCII)
 _NAMED: Final = re.compile(r"\(([a-z]{2,20})\)$", re.ASCII)
@@ -45,10 +49,15 @@ class Source:
     expires: bool = True
 
     @property
+    def shown(self) -> str:
+        """Where it is, without the user of its URL, who may be a token."""
+        return _shown(self.uri)
+
+    @property
     def problem(self) -> str:
         """Why nothing is taken from here, or nothing."""
         problems = (
-            (_URI.fullmatch(self.uri) is None, "is no http or https URL without a user in it"),
+            (not _is_web(self.uri), "is no http or https URL without a user in it"),
             (_SUITE.fullmatch(self.suite) is None, "has a suite that is a path, or none"),
             (".." in self.suite or ".." in self.uri, "goes up with .."),
             (not self.components, "names no component, like main"),
@@ -65,7 +74,7 @@ def parse_line(text: str) -> Source:
     Raises :class:`InvalidInput`.
     """
     found = _of_line(text.strip())
-    shown = typed(text, 200)
+    shown = _shown(text)
     if found is None:
         raise InvalidInput(f"{shown!r} is no archive of packages", hint=_HOW)
     if found.problem:
@@ -157,6 +166,17 @@ def _of_paragraph(said: Mapping[str, str]) -> Iterator[Source]:
                 armored,
                 _is_on(said.get("check-valid-until", "")),
             )
+
+
+def _is_web(uri: str) -> bool:
+    try:
+        return _URI.fullmatch(uri) is not None and urlsplit(uri).port != 0
+    except ValueError:
+        return False
+
+
+def _shown(text: str) -> str:
+    return typed(_USER.sub("//***@", text), 200)
 
 
 def _is_on(text: str) -> bool:

@@ -321,10 +321,14 @@ def test_what_makes_no_sense(
     rejected(site, server, InvalidInput, "there is no file", line="none.sources")
     (site.folder / "empty.sources").write_text("")
     rejected(site, server, InvalidInput, "names no archive", line="empty.sources")
-    (site.folder / "odd.sources").write_text(
-        "Types: deb\nURIs: file:/x\nSuites: x\nComponents: main\n"
-    )
-    rejected(site, server, InvalidInput, "no http", line="odd.sources")
+    for uri, shown in (
+        ("file:/x", "file:/x"),
+        ("https://token@a.example/d", r"//\*\*\*@a.example/d"),
+    ):
+        (site.folder / "odd.sources").write_text(
+            f"Types: deb\nURIs: {uri}\nSuites: x\nComponents: main\n"
+        )
+        rejected(site, server, InvalidInput, f"{shown} is no http", line="odd.sources")
     prepare(site, app=app_of(server, "lib x"))
     with pytest.raises(RecipeError, match="no package of Debian"):
         site.run("app", "build")

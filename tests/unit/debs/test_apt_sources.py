@@ -81,6 +81,7 @@ def test_lines() -> None:
 
 def test_what_a_user_types() -> None:
     assert parse_line("http://a.example/d trixie main").components == ("main",)
+    assert parse_line("http://[::1]:8080/a~b trixie main").uri == "http://[::1]:8080/a~b"
     assert parse_line("deb [signed-by=/k.gpg] http://a.example s main").keys == ("/k.gpg",)
 
 
@@ -91,6 +92,15 @@ def test_what_a_user_types() -> None:
         ("", "no archive"),
         ("ftp://a.example trixie main", "http or https"),
         ("http://u:secret@a.example trixie main", "without a user"),
+        ("https://secret@a.example trixie main", "without a user"),
+        ("https://u:x@secret@a.example trixie main", "without a user"),
+        ("http://[x/debian trixie main", "http or https"),
+        ("http://[::::]/debian trixie main", "http or https"),
+        ("http://:80/debian trixie main", "http or https"),
+        ("http://a:99999/debian trixie main", "http or https"),
+        ("http://a:0 trixie main", "http or https"),
+        ("http://a.example/?x trixie main", "http or https"),
+        ("http://a.example/\N{SNOWMAN} trixie main", "http or https"),
         ("http://a.example trixie", "component"),
         ("http://a.example ./ main", "suite"),
         ("http://a.example ../../x main", "suite"),
