@@ -8,6 +8,7 @@ script is ever run here; a package of the image is never changed.
 from __future__ import annotations
 
 from collections import deque
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith.analysis.debversion import debian_key
@@ -33,6 +34,7 @@ _FOR_SCRIPTS: Final = frozenset({
 # The same, for the script of one package: its files need nobody.
 _FOR_SCRIPTS_OF: Final = {"ca-certificates": frozenset({"openssl"})}
 _MOST: Final = 1000
+_SHOWN: Final = 4
 
 
 class Wish(NamedTuple):
@@ -112,10 +114,22 @@ class _Choosing:
         if not right:
             has = f": it has {', '.join(one.version for one in there[:5])}" if there else ""
             what = f"{wish.name}={wish.version}" if wish.version else wish.name
-            raise NotFound(f"the archive does not have the package {what}{has}")
+            hint = "" if there else self._instead(wish.name)
+            raise NotFound(f"the archive does not have the package {what}{has}", hint=hint)
         if held is not None and held.version != right[0].version:
             raise ClosureError(f"the image has {wish.name} {held.version}, not {wish.version}")
         self._take(right[0])
+
+    def _instead(self, name: str) -> str:
+        """Say what could be meant: who provides the name, or whose own is like it."""
+        if providers := sorted({one.name for one in self._providers(name)}):
+            return f"name one that provides it: {', '.join(providers[:_SHOWN])}"
+        known = {one for listing in self._listings if listing.automatic for one in listing.names}
+        longer = sorted(
+            (one for one in known if one.startswith(name)), key=lambda one: (len(one), one)
+        )
+        alike = longer or get_close_matches(name, sorted(o for o in known if o[:3] == name[:3]))
+        return f"it has {', '.join(alike[:_SHOWN])}" if alike else ""
 
     def close(self) -> None:
         """Take all that is needed; raises :class:`ClosureError`."""
@@ -151,19 +165,13 @@ class _Choosing:
         self._problems.append(f"{stanza} needs {text}: {why}")
 
     def _is_met(self, relation: Relation) -> bool:
-        name = relation.name
-        held = self._image.get(name)
-        if held is not None and relation.accepts(held.version):
-            return True
-        if name in self.found and relation.accepts(self.found[name].version):
-            return True
-        provided = [one.provides for one in self._image.values()]
-        provided += [one.provides for one in self.found.values()]
-        return any(
-            each == name and relation.accepts(version)
-            for names in provided
-            for each, version in names
-        )
+        return any(_gives(relation, *one) for one in self._there())
+
+    def _there(self) -> Iterator[tuple[str, Held]]:
+        """Yield what is in the image, then what is added."""
+        yield from self._image.items()
+        for name, stanza in self.found.items():
+            yield name, Held(stanza.version, stanza.provides)
 
     def _best(self, relation: Relation) -> Stanza | None:
         """Return the package of a name, or the first by name that provides it."""
@@ -173,8 +181,7 @@ class _Choosing:
         others = [
             one
             for one in self._providers(relation.name)
-            if one.name not in self._image
-            and any(n == relation.name and relation.accepts(v) for n, v in one.provides)
+            if one.name not in self._image and _gives(relation, "", Held("", one.provides))
         ]
         first = min((one.name for one in others), default="")
         return max((one for one in others if one.name == first), key=_order, default=None)
@@ -207,13 +214,18 @@ class _Choosing:
 
     def _clashes(self, stanza: Stanza) -> Iterator[str]:
         """Say which packages it does not want beside it (Policy, 7.3 and 7.4)."""
-        for clause in stanza.conflicts:
-            for one in clause:
-                version = self._image[one.name].version if one.name in self._image else None
-                if one.name in self.found:
-                    version = self.found[one.name].version
-                if version is not None and one.name != stanza.name and one.accepts(version):
-                    yield f"{stanza} does not go with {one.name} {version}"
+        for one in (one for clause in stanza.conflicts for one in clause):
+            for name, held in self._there():
+                if name != stanza.name and _gives(one, name, held):
+                    yield f"{stanza} does not go with {name} {held.version}"
+
+
+def _gives(relation: Relation, name: str, held: Held) -> bool:
+    """Tell whether a package is what a relation names, or provides it."""
+    return any(
+        each == relation.name and relation.accepts(version)
+        for each, version in ((name, held.version), *held.provides)
+    )
 
 
 def _order(stanza: Stanza) -> tuple[object, str]:

@@ -17,7 +17,7 @@ from layersmith.debs.relations import Clause, parse_relations
 from layersmith.errors import LayerError, PackageError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 __all__ = ["NAME", "Listing", "Stanza", "provided", "stanza_of"]
 
@@ -61,6 +61,11 @@ class Listing:
         for match in _PACKAGE.finditer(text):
             self._names.setdefault(match[1].decode("utf-8", "replace"), []).append(match.start())
         self._providers: dict[str, list[int]] | None = None
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all packages."""
+        return self._names.keys()
 
     def named(self, name: str) -> Iterator[Stanza]:
         """Yield the packages of a name; raises :class:`PackageError` for a bad paragraph."""

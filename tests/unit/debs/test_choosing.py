@@ -104,8 +104,9 @@ def test_a_name_that_others_provide() -> None:
     )
     assert chosen(Deb("a1", "1", depends="virtual"), *ones) == ["a1=1", "b1=1"]
     assert chosen(Deb("a1", "1", fields={"Provides": "old1 (= 1)"}), wish="old1") == ["a1=1"]
-    with pytest.raises(NotFound, match="does not have the package virtual"):
+    with pytest.raises(NotFound, match="does not have the package virtual") as caught:
         chosen(*ones, wish="virtual")
+    assert caught.value.hint == "name one that provides it: b1, b2"
 
 
 @pytest.mark.parametrize("needed", ["debconf (>= 0.5) | debconf-2.0", "adduser", "dpkg (>= 1.20)"])
@@ -171,3 +172,29 @@ def test_what_is_no_wish(text: str) -> None:
 def test_a_package_that_nobody_has() -> None:
     with pytest.raises(NotFound, match="does not have the package a1"):
         chosen(Deb("b1", "1"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "hint"),
+    [
+        ("libpq", "it has libpq5, libpq-dev"),
+        ("libpq6", "it has libpq5, libpq-dev"),
+        ("libqp5", "it has libpq5"),
+        ("zzz", ""),
+    ],
+)
+def test_what_could_be_meant(wish: str, hint: str) -> None:
+    debs = Deb("libpq5", "1"), Deb("libpq-dev", "1"), Deb("other", "1")
+    with pytest.raises(NotFound) as caught:
+        chosen(*debs, wish=wish)
+    assert caught.value.hint == hint
+
+
+def test_a_name_that_is_only_provided_is_not_gone_with_either() -> None:
+    """Policy, 7.4: who provides and conflicts with the same name wants to be the only one."""
+    ones = [Deb(n, "1", fields={"Provides": "mta", "Conflicts": "mta"}) for n in ("a1", "b1")]
+    assert chosen(*ones) == ["a1=1"]
+    with pytest.raises(ClosureError, match="a1=1 does not go with b1 1"):
+        choose([Wish("a1"), Wish("b1")], [listing(*ones)], {})
+    with pytest.raises(ClosureError, match="a1=1 does not go with c1 2"):
+        chosen(*ones, image={"c1": Held("2", (("mta", ""),))})
