@@ -7,6 +7,8 @@ reads no object at all.
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -24,6 +26,9 @@ __all__ = ["NOT_ELF", "Objects", "Opened", "find_directory", "find_file", "inode
 
 NOT_ELF: Final = "not an ELF file"
 _LARGE: Final = 1 << 20
+# A compiler in a library has 130 MB: one of all threads at a time is enough in memory.
+_HUGE: Final = 16 << 20
+_TURN: Final = Lock()
 _LARGEST_FACT: Final = 16 << 20  # of a loader or a C library; the largest have 2 MB
 
 
@@ -101,10 +106,11 @@ class Objects:
         key = _key(file)
         known = self._known.get(key)
         if known is None:
-            try:
-                known = read_elf(_data(root, file), path) or NOT_ELF
-            except ElfError as error:
-                known = error.message
+            with _TURN if file.size > _HUGE else nullcontext():
+                try:
+                    known = read_elf(_data(root, file), path) or NOT_ELF
+                except ElfError as error:
+                    known = error.message
             self._known[key] = known
             self.grown = True
         return known

@@ -31,16 +31,18 @@ from layersmith.rootfs.compression import decompress
 from layersmith.stores.apt_config import read_bytes, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from layersmith.assemble.workshop import Workshop
     from layersmith.debs.release import Listed, Release
     from layersmith.debs.sources import Source
+    from layersmith.oci.content import Readable
     from layersmith.oci.documents import Platform
     from layersmith.recipe.application import App
     from layersmith.rootfs.tree import Root
     from layersmith.stores.apt_config import Host
     from layersmith.stores.debian_archive import DebianArchive
+    from layersmith.stores.files import OpenFile
 
 __all__ = ["Archives"]
 
@@ -80,6 +82,7 @@ class Archives:
     host: Host
     _suites: dict[Source, tuple[Digest, Release]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _reading: Lock = field(default_factory=Lock)  # the lists of one platform are enough in memory
 
     def choose(
         self, manifest: Digest, platform: Platform, root: Callable[[], Root]
@@ -101,14 +104,15 @@ class Archives:
         if kept := self.workshop.cache.recall(key):
             return _CHOSEN.decode(kept).stanzas
         with self.workshop.timed("choose packages"):
-            listings = [
-                listing
+            lists = [
+                each
                 for source, _, release in suites
-                for listing in self._listings(source, release, architecture)
+                for each in self._lists(source, release, architecture)
             ]
-            if not listings:
+            if not lists:
                 raise NotFound(f"the archive has no packages for {architecture}")
-            found = choose(wishes, listings, image.packages)
+            with self._reading:
+                found = choose(wishes, [_listing(*each) for each in lists], image.packages)
         for stanza in found:
             if stanza.architecture not in (architecture, "all"):
                 raise PackageError(f"{stanza} is for {one_line(stanza.architecture, 40)}")
@@ -198,27 +202,45 @@ class Archives:
             )
         return Keyring([(path, read_bytes(Path(path))) for path in paths])
 
-    def _listings(self, source: Source, release: Release, architecture: str) -> list[Listing]:
-        found = []
-        for component in source.components:
-            for listed in release.indexes(component, architecture):
-                what = f"{source.uri} {source.suite} {listed.path}"
-                with intention(what):
-                    text = self._text(source, release, listed)
-                    listing = Listing(text, what, source.uri, automatic=release.automatic)
-                found.append(listing)
-        return found
+    def _lists(
+        self, source: Source, release: Release, architecture: str
+    ) -> Iterator[tuple[Source, Release, Listed, OpenFile]]:
+        """Yield the lists of a suite, fetched.
 
-    def _text(self, source: Source, release: Release, listed: Listed) -> bytes:
-        suite = f"{source.uri}/dists/{source.suite}"
-        urls = [f"{suite}/{place}" for place in release.places(listed)]
-        stream = self.archive.file(urls, listed.sha256, listed.size).whole()
-        if listed.path.endswith(".xz"):
-            return b"".join(unxz(stream, listed.size, listed.inflated or _LARGEST))
-        form = "gzip" if listed.path.endswith(".gz") else "none"
-        return b"".join(decompress(stream, form, listed.size))
+        Raises :class:`NotFound` for a component that was typed and is not there: where apt's
+        own configuration is turned to another release there may be none of that name.
+        """
+        suite = _suite_of(source)
+        for component in source.components:
+            if self.app.debian_archives and not release.has(component):
+                raise NotFound(
+                    f"{suite} has no component {component}",
+                    hint=f"it has {', '.join(release.components)}" if release.components else "",
+                )
+            for listed in release.indexes(component, architecture):
+                urls = [f"{suite}/{place}" for place in release.places(listed)]
+                yield source, release, listed, self.archive.file(urls, listed.sha256, listed.size)
+
+
+def _listing(source: Source, release: Release, listed: Listed, file: OpenFile) -> Listing:
+    what = f"{_suite_of(source)} {listed.path}"
+    with intention(what):
+        text = bytearray()  # which grows without a second of 50 MB beside it
+        for piece in _inflated(listed, file.whole()):
+            text += piece
+        return Listing(text, what, source.uri, automatic=release.automatic)
+
+
+def _inflated(listed: Listed, stream: Readable) -> Iterator[bytes]:
+    if listed.path.endswith(".xz"):
+        return unxz(stream, listed.size, listed.inflated or _LARGEST)
+    return decompress(stream, "gzip" if listed.path.endswith(".gz") else "none", listed.size)
+
+
+def _suite_of(source: Source) -> str:
+    return f"{source.uri}/dists/{source.suite}"
 
 
 def _index_of(source: Source) -> str:
     """Return where a suite's signed index is."""
-    return f"{source.uri}/dists/{source.suite}/InRelease"
+    return f"{_suite_of(source)}/InRelease"

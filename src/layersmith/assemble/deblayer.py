@@ -6,7 +6,7 @@ It depends on the image and on the packages' digests; its entries have the one t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -81,6 +81,7 @@ class Packages:
     contents: DebContents
     allowed: Sequence[str]
     compressor: Compressor
+    _objects: Objects = field(default_factory=Objects)
     _stanzas: tuple[Stanza, ...] | None = None
     _laid: tuple[dict[str, Entry], tuple[Package, ...]] | None = None
 
@@ -111,7 +112,7 @@ class Packages:
         root = self.root()
         with self.workshop.timed("check libraries"):
             missing = check_needs(
-                root, objects_in(entries), self.allowed, Objects(), "the packages need"
+                root, objects_in(entries), self.allowed, self._objects, "the packages need"
             )
         task = f"pack {self.image.platform} packages"
         about = entries, self.contents, TIME, self.compressor
@@ -129,7 +130,7 @@ class Packages:
             with self.workshop.timed("packages"):
                 found = [self._opened(stanza) for stanza in self.stanzas]
             opened = [each for each, _ in found]
-            entries = add_packages(self.base(), opened, self.contents)
+            entries = add_packages(self.base(), opened, self.contents, self._objects)
             self._laid = entries, tuple(package for _, package in found)
         return self._laid
 

@@ -52,7 +52,9 @@ class Stanza(msgspec.Struct, frozen=True):
 class Listing:
     """The packages of one list; `automatic` unless they have to be asked for by version."""
 
-    def __init__(self, text: bytes, place: str, base: str, *, automatic: bool = True) -> None:
+    def __init__(
+        self, text: bytes | bytearray, place: str, base: str, *, automatic: bool = True
+    ) -> None:
         self.automatic = automatic
         self._text = text
         self._place = place
@@ -85,7 +87,7 @@ class Listing:
     def _stanza(self, at: int) -> Stanza:
         before, end = self._text.rfind(b"\n\n", 0, at), self._text.find(b"\n\n", at)
         paragraph = self._text[max(before, 0) : end if end >= 0 else len(self._text)].strip(b"\n")
-        return stanza_of(paragraph, self._place, self._base)
+        return stanza_of(bytes(paragraph), self._place, self._base)
 
 
 def stanza_of(paragraph: bytes, place: str, base: str) -> Stanza:

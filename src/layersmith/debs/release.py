@@ -51,7 +51,12 @@ class Release:
     by_hash: bool
     automatic: bool
     apart: bool
+    components: tuple[str, ...]
     files: Mapping[str, tuple[str, int]]
+
+    def has(self, component: str) -> bool:
+        """Tell whether there is any list of a component."""
+        return any(path.startswith(f"{component}/binary-") for path in self.files)
 
     def indexes(self, component: str, architecture: str) -> Iterator[Listed]:
         """Yield the lists of packages of a component, each in the form that is smallest.
@@ -92,6 +97,7 @@ def parse_release(text: bytes, what: str) -> Release:
         said.get("notautomatic") != "yes",
         "all" in said.get("architectures", "").split()
         and said.get("no-support-for-architecture-all") != "Packages",
+        tuple(one_line(each, 60) for each in said.get("components", "").split()[:20]),
         dict(_files(said.get("sha256", ""), what)),
     )
 

@@ -23,6 +23,7 @@ from layersmith.rootfs.tree import Root, canonical
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from layersmith.analysis.objects import Objects
     from layersmith.rootfs.entries import Entry
     from layersmith.rootfs.layer import Change
     from layersmith.rootfs.tree import Contents
@@ -46,11 +47,14 @@ class Opened(NamedTuple):
     changes: Sequence[Change]
 
 
-def add_packages(base: Root, packages: Sequence[Opened], contents: Contents) -> dict[str, Entry]:
+def add_packages(
+    base: Root, packages: Sequence[Opened], contents: Contents, objects: Objects | None = None
+) -> dict[str, Entry]:
     """Return the layer that adds `packages` to an image, with parents, records and ld.so.cache.
 
-    `contents` has their bytes. Raises :class:`ClosureError` with every file that the image or
-    another package has otherwise, and :class:`PackageError` for what no package should have.
+    `contents` has their bytes, `objects` remembers what was read of them. Raises
+    :class:`ClosureError` with every file that the image or another package has otherwise, and
+    :class:`PackageError` for what no package should have.
     """
     files = {each.name: _entries(each) for each in packages}
     folders = [
@@ -72,7 +76,8 @@ def add_packages(base: Root, packages: Sequence[Opened], contents: Contents) -> 
         )
     _record(placing, packages, owned)
     if isinstance(base.tree.lookup(CACHE), File):
-        cache = File(Meta(0o644), write_cache(Root(placing.final(), contents)))
+        final = Root(placing.final(), contents)
+        cache = File(Meta(0o644), write_cache(final, objects=objects))
         placing.put(CACHE, cache, "the loader's cache")
     return placing.entries
 

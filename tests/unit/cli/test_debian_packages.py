@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from tests.build.world import X86, base_layers
 from tests.fakes.file_server import FileServer, serve_files
 from tests.unit.cli.test_app import Layer, both_platforms, built, image, no_index, prepare
 
+from layersmith.assemble import archives
+from layersmith.debs.choosing import choose
 from layersmith.errors import (
     ClosureError,
     DigestMismatch,
@@ -155,6 +158,24 @@ def test_each_platform_has_its_own(site: Site, server: FileServer) -> None:
     assert server.asked.count("dists/trixie/InRelease") == 1
 
 
+def test_one_platform_s_lists_are_in_memory_at_a_time(
+    site: Site, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(site, app=app_of(server, "libgreet1"))
+    both_platforms(site)
+    here = []
+
+    def counted(*args: Any) -> Any:
+        here.append(1)
+        time.sleep(0.05)
+        assert len(here) == 1
+        here.clear()
+        return choose(*args)
+
+    monkeypatch.setattr(archives, "choose", counted)
+    assert built(site)
+
+
 def test_the_reason_is_said_whichever_platform_asks_first(site: Site, server: FileServer) -> None:
     prepare(site, app=app_of(server, "libgreet1"))
     both_platforms(site)
@@ -197,6 +218,23 @@ def with_release(site: Site) -> None:
     layout = Layout(site.folder / "base")
     made = Made([*base_layers(X86), layer])
     layout.tag("t", put_index(layout, [for_platform(made.put(layout), AMD64)]))
+
+
+def test_a_component_that_the_image_s_release_has_not(
+    site: Site, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of apt's own configuration, turned to another release, it is no mistake."""
+    with_release(site)
+    prepare(site, app='debian-packages = ["libgreet1"]\n')
+    found = host(server, "bookworm")
+    line = found.sources[0][1].replace(" main", " main non-free-firmware")
+    monkeypatch.setattr(
+        apt_config, "read_host", lambda: replace(found, sources=(("a.list", line),))
+    )
+    assert built(site)
+    line = line.replace(" main ", " ")
+    with pytest.raises(NotFound, match="the archive has no packages for amd64"):
+        site.run("app", "build")
 
 
 def test_apt_s_own_archive_in_the_image_s_release(
@@ -308,7 +346,8 @@ def test_what_is_not_there(site: Site, server: FileServer) -> None:
     prepare(site, app=app_of(server, "libnone1"))
     with pytest.raises(NotFound, match="does not have the package libnone1"):
         site.run("app", "build")
-    rejected(site, server, NotFound, "has no packages for amd64", line="{} trixie contrib")
+    rejected(site, server, NotFound, "no component contrib", line="{} trixie contrib")
+    rejected(site, server, NotFound, "no component mian", line="{} trixie main mian")
     rejected(site, server, NotFound, "does not have it", line="{} sid main")
     del server.files[DEBS[0].filename]
     rejected(site, server, NotFound, "fetching libgreet1_1.0-1_amd64.deb")

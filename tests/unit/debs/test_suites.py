@@ -44,6 +44,11 @@ def test_the_smallest_form_of_a_list() -> None:
     assert (other.path, other.inflated) == ("main/binary-arm64/Packages.gz", 0)
     assert list(release.indexes("contrib", "amd64")) == []
     assert list(release.indexes("main", "s390x")) == []
+    assert release.has("main")
+    assert not release.has("contrib")
+    assert parse_release(suite_of(LISTS, Components="main contrib"), "it").components == (
+        "main", "contrib"
+    )  # fmt: skip
 
 
 def test_lists_of_all_architectures_apart() -> None:

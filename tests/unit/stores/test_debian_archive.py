@@ -115,10 +115,13 @@ def test_contents_are_verified(tmp_path: Path) -> None:
 
     right = checksum(DATA)
     assert contents.read(sliced(right)) == DATA
+    assert b"".join(contents.chunks(sliced(right))) == DATA
     assert contents.read(File(Meta(0o644), b"ours")) == b"ours"
     for wrong in (sliced(bytes(16)), sliced(right, len(DATA) + 100)):
         with pytest.raises(PackageError, match="changed"):
             contents.read(wrong)
+        with pytest.raises(PackageError, match="changed"):
+            list(contents.chunks(wrong))
     assert not list((tmp_path / "cache").rglob("tmp*")), "it has no name"
 
 
