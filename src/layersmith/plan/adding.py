@@ -97,15 +97,21 @@ def _entries(package: Opened) -> dict[str, Entry]:
     for path, entry in found.items():
         if isinstance(entry, Special):
             raise PackageError(f"{one_line(path, 200)!r} is a device or a pipe", place=package.name)
-        if path.startswith(tuple(f"{folder}/" for folder in _TAKEN)):
+        if _is_taken(path) and not isinstance(entry, Directory):
             raise PackageError(f"{one_line(path, 200)!r} is not a package's", place=package.name)
     return {path: entry for path, entry in found.items() if path and not _is_dropped(path, entry)}
 
 
+def _is_taken(path: str) -> bool:
+    return any(f"{path}/".startswith(f"{folder}/") for folder in _TAKEN)
+
+
 def _is_dropped(path: str, entry: Entry) -> bool:
-    # A directory of documents may be a link to another package's.
-    return _DROPPED.fullmatch(path) is not None or (
-        path.startswith("usr/share/doc/") and isinstance(entry, Directory)
+    # dpkg has directories for its records; one of documents may be a link to another package's.
+    return (
+        (isinstance(entry, Directory) and _is_taken(path))
+        or _DROPPED.fullmatch(path) is not None
+        or (path.startswith("usr/share/doc/") and isinstance(entry, Directory))
     )
 
 
@@ -114,6 +120,7 @@ def _landed(
 ) -> Iterator[str]:
     """Place a package's entries; yield where each file is that it brings."""
     for path, entry in entries.items():
+        shown = one_line(path, 200)
         try:
             where = placing.place(path)
         except LayersmithError as error:
@@ -122,25 +129,27 @@ def _landed(
         if any(
             isinstance(placing.entries.get(parent), (File, Symlink)) for parent in _parents(where)
         ):
-            problems.append(f"{name} has /{one_line(path, 200)} below what is no directory")
+            problems.append(f"{name} has /{shown} below what is no directory")
             continue
         contents = placing.builder.contents
         there, before = placing.base.tree.entry(where), placing.entries.get(where)
         if isinstance(entry, Directory):
             found = placing.base.tree.lookup(where)
             if there is not None and not isinstance(found, Directory):
-                problems.append(f"{name} has the directory /{path}, the image something else")
+                problems.append(f"{name} has the directory /{shown}, the image something else")
             elif before is not None and not isinstance(before, Directory):
-                problems.append(f"{name} has the directory /{path}, another package something else")
+                problems.append(
+                    f"{name} has the directory /{shown}, another package something else"
+                )
             elif there is None and before is None:
                 placing.put(path, Directory(Meta(entry.meta.mode & 0o755), {}), name)
             continue
         if there is not None:
             if not _same(there, entry, where, placing.base.contents, contents):
-                problems.append(f"{name} has another /{one_line(path, 200)} than the image")
+                problems.append(f"{name} has another /{shown} than the image")
             continue
         if before is not None and not _same(before, entry, where, contents, contents):
-            problems.append(f"{name} and another package have another /{one_line(path, 200)} each")
+            problems.append(f"{name} and another package have another /{shown} each")
             continue
         placing.put(path, _roots(entry), name)
         yield where

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.build.debs import Deb
 from tests.build.elf import elf
-from tests.build.tar import device, directory, fifo, file, hard_link
+from tests.build.tar import device, directory, fifo, file, hard_link, symlink
 from tests.build.tree import root
 from tests.unit.analysis.worlds import glibc_files
 
@@ -128,6 +128,19 @@ def test_root_owns_all_and_nothing_is_setuid() -> None:
     assert isinstance(first.content, Slice)
 
 
+def test_dpkg_s_own_directories_are_left_out() -> None:
+    found = added(Deb(files={"usr/a": b"x", "var/lib/dpkg/alternatives": None, "app": None}))
+    assert "usr/a" in found
+    assert "app" not in found
+    assert "var/lib/dpkg/alternatives" not in found
+
+
+def test_names_do_not_drive_a_terminal() -> None:
+    with pytest.raises(ClosureError) as caught:
+        added(Deb("liba", files={"usr/\x1b[2Jx": b"y"}), Deb("libb", files={"usr/\x1b[2Jx": None}))
+    assert "\x1b" not in str(caught.value)
+
+
 def test_two_packages_with_one_file() -> None:
     other = Deb("libother1", files={"usr/a": b"x", "usr/b": "a"})
     assert {"usr/a", "usr/b"} <= names(added(Deb(files={"usr/a": b"x", "usr/b": "a"}), other))
@@ -176,6 +189,8 @@ def test_a_link_is_no_way_within_a_package() -> None:
         (file("./usr/.wh..wh..opq"), "whiteout"),
         (hard_link("./usr/x", "./usr/bin/sh"), "link to nothing"),
         (file("./app/x"), "not a package's"),
+        (symlink("./app", "/etc"), "not a package's"),
+        (symlink("./var/lib/dpkg", "/app"), "not a package's"),
         (file("./var/lib/dpkg/status.d/libc6"), "not a package's"),
     ],
 )
