@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from layersmith.analysis.dpkg import fields
+from layersmith.debs.paragraph import said_in
 from layersmith.debs.xz import unxz
 from layersmith.errors import LayerError, PackageError, one_line
 from layersmith.rootfs.compression import PieceReader, decompress
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Deb", "open_deb"]
 
 _MAGIC: Final = b"!<arch>\n"
-_HEADER: Final = re.compile(
-    rb"([\x21-\x7e]{1,16}) *([0-9]*) *([0-9]*) *([0-9]*) *([0-7]*) *([0-9]+) *`\n", re.DOTALL
-)
+# Name, time, user, group and mode, size: of fixed widths.
+_HEADER: Final = re.compile(rb"([\x20-\x7e]{16})[0-9 ]{32}([0-9 ]{10})`\n")
 _HEADER_SIZE: Final = 60
 _TAR: Final = re.compile(r"(control|data)\.tar(\.xz|\.gz|\.zst)?", re.ASCII)
 _FORMS: Final = {".gz": "gzip", ".zst": "zstd", "": "none"}
@@ -101,13 +100,15 @@ def _members(file: Positioned, what: str) -> list[_Member]:
     found: list[_Member] = []
     at = len(_MAGIC)
     while at < file.size:
-        header = file.pread(_HEADER_SIZE, at)
-        match = _HEADER.fullmatch(header) if len(header) == _HEADER_SIZE else None
-        size = int(match[6]) if match is not None else -1
+        match = _HEADER.fullmatch(file.pread(_HEADER_SIZE, at))
+        name, length = (each.rstrip(b" ") for each in match.groups()) if match else (b"", b"")
         at += _HEADER_SIZE
-        if match is None or at + size > file.size or len(found) == _MOST_MEMBERS:
+        if not name or b" " in name or not length.isdigit() or len(found) == _MOST_MEMBERS:
             raise PackageError("a damaged ar archive", place=what)
-        found.append(_Member(match[1].decode().removesuffix("/"), at, size))
+        size = int(length)
+        if at + size > file.size:
+            raise PackageError("a damaged ar archive: it ends too early", place=what)
+        found.append(_Member(name.decode().removesuffix("/"), at, size))
         at += size + size % 2
     if not found:
         raise PackageError("an empty ar archive", place=what)
@@ -127,9 +128,9 @@ def _control(file: Positioned, member: _Member, what: str) -> Control:
                 paragraph = b"".join(reader.content())
         if not paragraph:
             raise PackageError("it has no control file", place=what)
-        said = {name: text for name, (text, _) in fields(paragraph.strip(b"\n"), what)}
     except LayerError as error:
         raise PackageError(error.message, place=what) from None
+    said = said_in(paragraph.strip(b"\n"), what)
     return Control(
         paragraph.strip(b"\n") + b"\n",
         said.get("package", ""),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from layersmith.analysis.debversion import debian_key
-from layersmith.analysis.dpkg import fields
+from layersmith.debs.paragraph import said_in
 from layersmith.debs.relations import Clause, parse_relations
-from layersmith.errors import LayerError, PackageError, one_line
+from layersmith.errors import PackageError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -94,7 +94,7 @@ def stanza_of(paragraph: bytes, place: str, base: str) -> Stanza:
     """Read one paragraph; raises :class:`PackageError` for what names no file, or another's."""
     if len(paragraph) > _LONGEST:
         raise PackageError("a paragraph of more than 1 MiB", place=place)
-    said = _said(paragraph, place)
+    said = said_in(paragraph, place)
     name, version = said.get("package", ""), said.get("version", "")
     where = f"{place}: {one_line(name, 60)}"
     filename, size = said.get("filename", ""), said.get("size", "")
@@ -127,18 +127,6 @@ def provided(said: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]
     """Return the names that a package has besides its own, and in which version, if it says so."""
     clauses = parse_relations(said.get("provides", ""), place)
     return tuple((one.name, one.version) for clause in clauses for one in clause)
-
-
-def _said(paragraph: bytes, place: str) -> dict[str, str]:
-    said: dict[str, str] = {}
-    try:
-        for name, (value, _) in fields(paragraph, place):
-            if name in said:
-                raise PackageError(f"two fields {one_line(name, 60)}", place=place)
-            said[name] = value
-    except LayerError as error:
-        raise PackageError(error.message) from None
-    return said
 
 
 def _is_version(text: str) -> bool:

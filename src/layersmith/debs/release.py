@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from layersmith.analysis.dpkg import fields
-from layersmith.errors import LayerError, PackageError, RecipeError, Untrusted, one_line
+from layersmith.debs.paragraph import said_in
+from layersmith.errors import PackageError, RecipeError, Untrusted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,14 +78,7 @@ class Release:
 
 def parse_release(text: bytes, what: str) -> Release:
     """Read it; raises :class:`PackageError`."""
-    said: dict[str, str] = {}
-    try:
-        for name, (value, _) in fields(text.strip(b"\n"), what):
-            if name in said:
-                raise PackageError(f"two fields {one_line(name, 60)}", place=what)
-            said[name] = value
-    except LayerError as error:
-        raise PackageError(error.message) from None
+    said = said_in(text.strip(b"\n"), what)
     until = said.get("valid-until")
     return Release(
         said.get("origin", ""),

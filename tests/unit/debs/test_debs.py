@@ -64,6 +64,10 @@ def test_zstd_and_members_of_others() -> None:
         (ar(BINARY, CONTROL, DATA).replace(b"4         `", b"-4        `", 1), "damaged ar"),
         (ar(BINARY, CONTROL, DATA).replace(b"4         `", b"9999999999`", 1), "damaged ar"),
         (ar(*[BINARY] * 17), "damaged ar"),
+        (ar(BINARY, CONTROL, DATA).replace(b"debian-binary", b"debian binary", 1), "damaged ar"),
+        (ar(BINARY, CONTROL, DATA).replace(b"4         `", b"4        4`", 1), "damaged ar"),
+        (ar(BINARY, ("control.tar", control_tar(b"Package: evil\n \nPackage: good\n")), DATA), "line of blanks"),
+        (ar(BINARY, ("control.tar", control_tar(b"Package: evil\nPackage: good\n")), DATA), "two fields package"),
         (ar(CONTROL, DATA), "start with its version"),
         (ar(("debian-binary", b"3.0\n"), CONTROL, DATA), "nobody knows"),
         (ar(("debian-binary", b"2" * 99), CONTROL, DATA), "start with its version"),
@@ -85,6 +89,12 @@ def test_zstd_and_members_of_others() -> None:
 def test_what_is_no_package(raw: bytes, why: str) -> None:
     with pytest.raises(PackageError, match=why):
         open_deb(Bytes(raw), "it")
+
+
+def test_columns_that_are_full() -> None:
+    """A mode of eight digits beside a size of ten is no longer number."""
+    raw = ar(BINARY, CONTROL, DATA).replace(b"100644  4         `", b"001006440000000004`", 1)
+    assert open_deb(Bytes(raw), "it").control.name == "libgreet1"
 
 
 @pytest.mark.parametrize(
