@@ -90,6 +90,8 @@ def _release(data: bytes) -> None:
         assert size >= 0
     for listed in release.indexes("main", "amd64"):
         assert all(place.startswith("main/binary-") for place in release.places(listed))
+    assert release.has("main") or not list(release.indexes("main", "amd64"))
+    assert all(component.isprintable() for component in release.components)
     source = Source("http://a.example", "trixie", ("main",))
     refused(lambda: check_release(release, source, "trixie", 1e9, "it"))
 
@@ -108,7 +110,7 @@ def _signed(data: bytes) -> None:
 
 def _packages(data: bytes) -> None:
     listing = Listing(data, "it", "http://a.example")
-    for name in _NAMES:
+    for name in (*_NAMES, *list(listing.names)[:3]):
         for found in (listing.named, listing.providing):
             refused(partial(_stanzas, found(name)))
 
@@ -176,6 +178,7 @@ def _source_seeds() -> Iterator[bytes]:
     for line in (
         b"ftp://a x main", b"http://u:p@a x main", b"http://a x", b"http://a ../x main", b"[", b"",
         b"http://a.example/../x y main", b"http://a.example x a/../b", b"http://a.example x @",
+        b"http://[::::]/d x main", b"http://u@[x x main",
         b"[signed-by=ABC] http://a.example x main", b"[a] [b] c d e", b"\xff\n\n\n\0",
     ):  # fmt: skip
         yield line
@@ -197,6 +200,7 @@ def _release_seeds() -> Iterator[bytes]:
         (b"SHA256:\n", b"SHA256:\n x\n"), (b"Origin", b"Suite: x\nOrigin"), (b"Origin: ", b"x"),
         (b"Date: Sat", b"Date: x"), (b" 1 main", b" 9999999999 main"), (b"main/binary-all", b"../x/binary-all"),
         (b"Sep 2026", b"Sep 999999999999"), (b"07:55:41", b"99:99:99"),
+        (b"Origin", b"Components: main\n x\nOrigin"), (b"Origin", b" \nOrigin"),
     ):  # fmt: skip
         yield whole.replace(old, new, 1)
 
@@ -214,7 +218,7 @@ def _package_seeds() -> Iterator[bytes]:
     for old, new in (
         (b"Filename: pool", b"Filename: ../pool"), (b"SHA256: ", b"SHA256: x"), (b"Size: ", b"Size: -"),
         (b"Version: 1", b"Version: _"), (b"Version: 1", b"Version: a"), (b"(>= 2.38)", b"((>= 2.38)"),
-        (b"(>= 2.38)", b"(>= 2_38)"), (b"Size:", b"Size: 1\nSize:"), (b"Size:", b"x\nSize:"), (b"\n\n", b"\n"),
+        (b"(>= 2.38)", b"(>= 2_38)"), (b"Size:", b"Size: 1\nSize:"), (b"Size:", b"x\nSize:"), (b"Size:", b" \nSize:"), (b"\n\n", b"\n"),
         (b"libc6 ", b"libc6:any [amd64] <!x> "), (b"Provides: ", b"Provides:\n "), (b"aa | ", b"|"),
         (b"(>= 2.38)", b"(= :)"), (b"Package: libgreet1", b"Package: libgreet1 x"),
     ):  # fmt: skip
@@ -237,17 +241,18 @@ def _deb_seeds() -> Iterator[bytes]:
         b"",
     )
     yield ar(control)
+    yield whole.replace(b"100644  4         `", b"1006440000000000 4`", 1)
     yield ar(("debian-binary", b"3"), control)
     yield ar(binary, ("_x", b"y"), ("control.tar/", control[1]), ("data.tar", data), ("_z", b""))
     yield from (ar(binary, control), ar(*[binary] * 17), ar(binary, control, ("data.tar.bz2", b"")))
-    for paragraph in (b"", b"nonsense", b"Package: x\n\nPackage: y\n"):
+    for paragraph in (b"", b"nonsense", b"Package: x\n\nPackage: y\n", b"A: b\n \nA: b\n"):
         yield ar(binary, ("control.tar", control_tar(paragraph)), ("data.tar", data))
     for members in ((file("x"),), (symlink("control", "x"),), (file("control", b"A: b\n"),) * 2):
         yield ar(binary, ("control.tar", archive(*members)), ("data.tar", data))
     for member in (
         device("./d", 1, 3), file("./.wh.x"), hard_link("./a", "./b"), file("./../x"), file("./app/x"),
         file("./etc/passwd/x"), file("./etc/passwd", b"y"), directory("./etc/passwd/"), file("./lib"),
-        file("./var/lib/dpkg/x"), file("./lib/x/y"), directory("./lib/x/"), file("./usr/su", b"", mode=0o6755),
+        file("./var/lib/dpkg/x"), directory("./var/lib/dpkg/x/"), symlink("./app", "/"), file("./lib/x/y"), directory("./lib/x/"), file("./usr/su", b"", mode=0o6755),
         file("./usr/lib/x", b"other"), symlink("./usr/lib/x", "./y"),
     ):  # fmt: skip
         more = Deb(files=_DEB.files, members=(member,), form="")
@@ -266,7 +271,7 @@ TARGETS: Final = (
         (b"Types: deb\n", b"URIs: http://a.example\n", b"Suites: ", b"Components: main\n", b"[signed-by=", b"\n\n"),
     ),
     Target(
-        "debian-release", _release, _release_seeds, ("debs.release",),
+        "debian-release", _release, _release_seeds, ("debs.release", "debs.paragraph"),
         (b"SHA256:\n ", b"Date: ", b"Valid-Until: ", b"Codename: ", b"/binary-amd64/Packages"),
     ),
     Target("debian-signed", _signed, _signed_seeds, ("debs.signed",), (b"-----BEGIN PGP", b"\n- ")),
