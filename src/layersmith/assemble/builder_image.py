@@ -23,7 +23,7 @@ from layersmith.assemble.builder_tools import Tools
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import Made, Outcome, Unresolved
 from layersmith.assemble.pipeline import ENV
-from layersmith.assemble.reading import LayerReader, epoch_of, moment
+from layersmith.assemble.reading import READERS, LayerReader, epoch_of, moment
 from layersmith.assemble.record import recorded, wheels_record
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BuilderPlan", "PlannedBuilder", "make", "plan"]
 
-_READERS: Final = 6
 _ABOUT: Final = "org.opencontainers.image."
 # uv takes the image's Python and fetches none; what it installs is copied, for caches are mounted.
 _UV: Final = {"UV_COMPILE_BYTECODE": "1", "UV_LINK_MODE": "copy", "UV_PYTHON_DOWNLOADS": "0"}
@@ -115,7 +114,7 @@ def plan(
     platforms = recipe.chosen_platforms()
     with (
         workshop.timed("read"),
-        workshop.crew.pool(_READERS, "layer") as layers,
+        workshop.crew.pool(READERS, "layer") as layers,
         workshop.crew.pool(len(platforms), "read") as pool,
     ):
         reader = LayerReader(workshop.layers, layers, len(platforms))

@@ -23,6 +23,7 @@ from layersmith.assemble.inputs import FREE, Input, Pinned, resolve
 from layersmith.assemble.locking import lock_of
 from layersmith.assemble.making import make, plan
 from layersmith.assemble.noting import Noting
+from layersmith.assemble.reading import READERS
 from layersmith.oci.content import held
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_MANIFEST, Descriptor, Document, Manifest
@@ -50,7 +51,6 @@ __all__ = ["Bundled", "create"]
 _RECIPE_TYPE: Final = "application/vnd.layersmith.recipe.v1+json"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _TITLE: Final = "org.opencontainers.image.title"
-_READERS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def create(
     platforms = recipe.chosen_platforms()
     named = tuple(zip(("base", "builder"), inputs, strict=True))
     layers = [(i, blob) for name, i in named for blob in content.input(name, i, platforms)]
-    with workshop.timed("fetch"), workshop.crew.pool(_READERS, "layer") as pool:
+    with workshop.timed("fetch"), workshop.crew.pool(READERS, "layer") as pool:
         # Into the cache, compressed: from there they are read now, and written later.
         for _ in pool.map(lambda one: _fetch(*one), layers):
             pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith import __version__
-from layersmith.assemble.reading import LayerReader, created_at
+from layersmith.assemble.reading import READERS, LayerReader, created_at
 from layersmith.errors import InvalidInput, intention, one_line
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "format_of", "inventory", "is_described", "keep", "sboms"]
 
-_READERS: Final = 6
 # Changes with anything in the code that gives another document for the same image.
 _FORMAT: Final = "sbom 1"
 
@@ -102,7 +101,7 @@ def _taken(workshop: Workshop, input_: Input, image: Image) -> Inventory:
 
     with (
         intention(f"looking at {image.platform}"),
-        workshop.crew.pool(_READERS, "layer") as pool,
+        workshop.crew.pool(READERS, "layer") as pool,
     ):
         (root,) = LayerReader(workshop.layers, pool).roots([(input_, image, True)])
         return survey(image, root, created_at(image))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from layersmith.analysis.objects import Objects
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
-from layersmith.assemble.reading import LayerReader, Wanted, epoch_of, moment
+from layersmith.assemble.reading import READERS, LayerReader, Wanted, epoch_of, moment
 from layersmith.assemble.record import recorded
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
@@ -37,7 +37,6 @@ ENV: Final = {
     "PYTHONFAULTHANDLER": "1",
 }
 _ENTRYPOINT: Final = ("/usr/local/bin/python",)
-_READERS: Final = 6
 _ABOUT: Final = "org.opencontainers.image."
 
 
@@ -116,7 +115,7 @@ class _Job:
         platforms, crew = self.recipe.chosen_platforms(), self.workshop.crew
         with (
             self.workshop.timed(what),
-            crew.pool(_READERS, "layer") as layers,
+            crew.pool(READERS, "layer") as layers,
             crew.pool(len(platforms), "plan") as pool,
         ):
             reader = LayerReader(self.workshop.layers, layers, len(platforms))

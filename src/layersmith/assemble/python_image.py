@@ -15,7 +15,7 @@ from layersmith.assemble.assembling import assembled
 from layersmith.assemble.delivery import Blob
 from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
-from layersmith.assemble.reading import LayerReader
+from layersmith.assemble.reading import READERS, LayerReader
 from layersmith.assemble.record import APPLICATION, WHEELS, is_ours, recorded
 from layersmith.errors import InvalidInput, RecipeError, intention
 from layersmith.oci.image import OUR_KEYS
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "PythonImage", "python_image"]
 
 _VERSION: Final = "org.opencontainers.image.version"
-_READERS: Final = 6
 # What of a recipe makes a Python image, and so means nothing beside base-image.
 _OF_TARGETS: Final = (
     "target", "base", "builder", "verify_base", "verify_builder", "include", "exclude", "user",
@@ -96,7 +95,7 @@ class PythonImage:
         """Return the file system of one platform; damage in the cache is mended once."""
         wanted = (self.input, image, True)
         workshop = self.workshop
-        with workshop.crew.pool(_READERS, "layer") as pool:
+        with workshop.crew.pool(READERS, "layer") as pool:
             try:
                 return LayerReader(workshop.layers, pool).roots([wanted])[0]
             except CacheDamagedError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import Future
 from datetime import UTC, datetime
-from threading import Lock
+from heapq import heappop, heappush
+from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from layersmith.assemble.inputs import Input
@@ -16,7 +18,7 @@ from layersmith.rootfs.tree import Root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from layersmith.oci.digest import Digest
     from layersmith.oci.image import Layer
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["LayerReader", "Wanted", "created_at", "epoch_of", "moment", "said_epoch"]
+__all__ = ["READERS", "LayerReader", "Wanted", "created_at", "epoch_of", "moment", "said_epoch"]
+
+READERS: Final = 4  # at once: more only wait for each other
 
 _FRACTION = re.compile(r"\.\d+")
 _LATEST = 0o77777777777  # what a tar header holds: the year 2242
 _MAX_LAYERS: Final = 500  # OVL_MAX_STACK of Linux' overlayfs
 _EPOCH = re.compile(r"[0-9]{1,11}")
+
+_Task: TypeAlias = "tuple[CachedSource, Layer, bool]"
 
 # An image to read, where it comes from, and whether its blobs are kept to be pushed.
 Wanted: TypeAlias = tuple[Input, Image, bool]
@@ -38,20 +44,23 @@ Wanted: TypeAlias = tuple[Input, Image, bool]
 class LayerReader:
     """Reads layers side by side on a pool, whose size bounds the memory that they take.
 
-    A layer that several images have is read once. Once :meth:`roots` has been asked for
-    `times` times, only the trees stay in memory.
+    The largest that waits is read next, whoever asked for it: the last layer to end decides
+    how long all of them take. One that several images have is read once. Once :meth:`roots`
+    has been asked for `times` times, only the trees stay in memory.
     """
 
     def __init__(self, layers: LayerStore, pool: Executor, times: int = 1) -> None:
         self._layers = layers
         self._pool = pool
         self._left = times
-        self._lock = Lock()
+        self._lock = RLock()
         self._reading: dict[tuple[Digest, Digest | None], Future[list[Change]]] = {}
+        self._waiting: list[tuple[int, int, Future[list[Change]], _Task]] = []
+        self._counted = 0
 
     def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
         """Return the file systems of images; raises :class:`LayerError` for too many layers."""
-        tasks: dict[Digest, tuple[CachedSource, Layer, bool]] = {}
+        tasks: dict[Digest, _Task] = {}
         # A layer of both is read once, and kept if one of them wants it kept.
         for input_, image, keep in sorted(wanted, key=lambda each: each[2]):
             if len(image.layers) > _MAX_LAYERS:
@@ -60,7 +69,6 @@ class LayerReader:
                 )
             for layer in image.layers:
                 tasks[layer.diff_id] = input_.source, layer, keep
-        # The largest first: the last layer to end decides how long all of them take.
         for task in sorted(tasks.values(), key=lambda task: -task[1].descriptor.size):
             self._read(*task)
         roots = [
@@ -83,10 +91,36 @@ class LayerReader:
         with self._lock:
             future = self._reading.get(key)
             if future is None:
-                future = self._pool.submit(self._layers.changes, source, layer, keep_blob=keep)
+                future = self._begin((source, layer, keep))
                 self._reading[key] = future
                 self._reading.setdefault((layer.diff_id, None), future)
             return future
+
+    def _begin(self, task: _Task) -> Future[list[Change]]:
+        """Let a reading wait for its turn; as many turns are asked for as readings wait."""
+        self._counted += 1
+        future: Future[list[Change]] = Future()
+        heappush(self._waiting, (-task[1].descriptor.size, self._counted, future, task))
+        self._pool.submit(self._turn).add_done_callback(self._without)
+        return future
+
+    def _turn(self) -> None:
+        """Read the largest layer that waits."""
+        future, (source, layer, keep) = self._next()
+        try:
+            future.set_result(self._layers.changes(source, layer, keep_blob=keep))
+        except BaseException as error:  # noqa: BLE001 - it is for whoever waits for the layer
+            future.set_exception(error)
+
+    def _without(self, turn: Future[None]) -> None:
+        """Let nobody wait for a turn that does not come: the pool has been shut down."""
+        if turn.cancelled():
+            self._next()[0].cancel()
+
+    def _next(self) -> tuple[Future[list[Change]], _Task]:
+        with self._lock:
+            *_, future, task = heappop(self._waiting)
+        return future, task
 
 
 def epoch_of(images: Sequence[Image]) -> int:

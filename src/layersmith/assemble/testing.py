@@ -14,7 +14,7 @@ from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from layersmith.assemble.inputs import Input
-from layersmith.assemble.reading import LayerReader
+from layersmith.assemble.reading import READERS, LayerReader
 from layersmith.assemble.rebuilding import published
 from layersmith.errors import InvalidInput, OutputError, SandboxUnavailable, intention
 from layersmith.recipe.trials import Trial, ids_of
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "PlatformReport", "Report", "test"]
 
-_READERS: Final = 6
 _PREFIX: Final = "layersmith-test-"
 
 
@@ -194,7 +193,7 @@ class _Bench:
             self._imported.update(_modules(root))
 
     def _root(self) -> Root:
-        with self._workshop.crew.pool(_READERS, "layer") as pool:
+        with self._workshop.crew.pool(READERS, "layer") as pool:
             reader = LayerReader(self._workshop.layers, pool)
             (root,) = reader.roots([(self._input, self._image, False)])
         return root

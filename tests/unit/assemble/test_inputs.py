@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import random
+import time
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,12 @@ from layersmith.assemble.places import Place
 from layersmith.assemble.reading import LayerReader, epoch_of
 from layersmith.errors import LayerError, NotFound, RecipeError
 from layersmith.oci.content import NoProgress
+from layersmith.oci.digest import Digest
 from layersmith.stores.cache import Cache
 from layersmith.stores.layers import LayerStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from layersmith.oci.image import Image
@@ -129,6 +133,63 @@ def test_a_layer_of_two_platforms_is_read_once(memory: Memory, cache: Cache, *, 
     assert entries[0] != entries[1]
     assert len(memory.asked("open")) == 2
     store.close()
+
+
+class Turns(Executor):
+    """A pool of nobody: turns are asked for, and taken when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Future[None], Callable[[], None]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.asked.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+
+def test_the_largest_layer_that_waits_is_next_whoever_wants_it(
+    memory: Memory, cache: Cache
+) -> None:
+    sizes = {AMD64: (40_000, 10_000), ARM64: (20_000, 30_000)}
+    made = loaded(memory, cache, *(Made(blobs(*s), platform=p) for p, s in sizes.items()))
+    images = [made.image(platform) for platform in sizes]
+    store, turns = LayerStore(cache, NoProgress()), Turns()
+    reader = LayerReader(store, turns, len(images))
+    memory.log.clear()
+    with ThreadPoolExecutor(len(images)) as pool:
+        roots = [pool.submit(reader.roots, [(made, image, False)]) for image in images]
+        while len(turns.asked) < 4:
+            time.sleep(0.001)
+        for _, turn in turns.asked:
+            turn()
+        assert all(described(root.result()[0]) for root in roots)
+    layers = {layer.descriptor.digest: layer.descriptor.size for i in images for layer in i.layers}
+    order = [layers[Digest(digest)] for digest in memory.asked("open")]
+    assert order == sorted(order, reverse=True)
+    assert len(order) == 4
+    store.close()
+
+
+def test_nobody_waits_for_turns_that_do_not_come(memory: Memory, cache: Cache) -> None:
+    made = loaded(memory, cache, Made((LOWER, UPPER)))
+    image = made.image(AMD64)
+    store, turns = LayerStore(cache, NoProgress()), Turns()
+    reader = LayerReader(store, turns)
+    with ThreadPoolExecutor(1) as pool:
+        roots = pool.submit(reader.roots, [(made, image, False)])
+        while len(turns.asked) < 2:
+            time.sleep(0.001)
+        for future, _ in turns.asked:
+            future.cancel()
+        with pytest.raises(CancelledError):
+            roots.result(timeout=60)
+    store.close()
+
+
+def blobs(*sizes: int) -> tuple[bytes, ...]:
+    """Return layers that compress to about so many bytes."""
+    noise = random.Random(0)
+    return tuple(archive(file(f"f{size}", noise.randbytes(size))) for size in sizes)
 
 
 def test_an_image_of_more_layers_than_can_be_mounted_is_refused(
