@@ -23,13 +23,12 @@ from layersmith.assemble.lockfiles import read_locked
 from layersmith.assemble.orders import Applied, Built
 from layersmith.assemble.publishing import PLAIN, Publication, again, destinations, publish
 from layersmith.assemble.python_image import python_image
-from layersmith.assemble.reading import epoch_of, moment
+from layersmith.assemble.reading import epoch_of, mending, moment
 from layersmith.assemble.record import APPLICATION
 from layersmith.assemble.standing import CREATED, Said, Standing, put_on
 from layersmith.assemble.wheels import Shop, missing_error
 from layersmith.errors import RecipeError, intention
 from layersmith.oci.image import NewLayer, make_index
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,12 +171,11 @@ def _applied(
     chosen: Sequence[Chosen],
 ) -> Applied:
     with intention(str(image.platform)):
-        try:
-            return _made(order, python, shop, archives, image, interpreter, chosen)
-        except CacheDamagedError:
-            for layer in image.layers:
-                shop.workshop.layers.mend(python.input.source, layer, keep_blob=True)
-            return _made(order, python, shop, archives, image, interpreter, chosen)
+        return mending(
+            shop.workshop.layers,
+            [(python.input, image, True)],
+            lambda: _made(order, python, shop, archives, image, interpreter, chosen),
+        )
 
 
 def _made(

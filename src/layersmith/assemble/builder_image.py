@@ -23,8 +23,8 @@ from layersmith.assemble.builder_tools import Tools
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import Made, Outcome, Unresolved
 from layersmith.assemble.pipeline import ENV
-from layersmith.assemble.reading import READERS, LayerReader, epoch_of, moment
-from layersmith.assemble.record import recorded, wheels_record
+from layersmith.assemble.reading import READERS, LayerReader, epoch_of, mending, moment
+from layersmith.assemble.record import stated, wheels_record
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
 from layersmith.oci.digest import Digest
@@ -33,7 +33,6 @@ from layersmith.plan.placing import Placing
 from layersmith.plan.plan import Platformed, python_version
 from layersmith.plan.soundness import check_image, check_start, check_target
 from layersmith.rootfs.tree import Root
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BuilderPlan", "PlannedBuilder", "make", "plan"]
 
-_ABOUT: Final = "org.opencontainers.image."
 # uv takes the image's Python and fetches none; what it installs is copied, for caches are mounted.
 _UV: Final = {"UV_COMPILE_BYTECODE": "1", "UV_LINK_MODE": "copy", "UV_PYTHON_DOWNLOADS": "0"}
 _PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -251,15 +249,7 @@ class _Job:
 
     def annotations(self, python: str, epoch: int) -> dict[str, str]:
         """Return what image and index say of their making."""
-        about = {f"{_ABOUT}created": moment(epoch), f"{_ABOUT}version": python}
-        made = recorded(self.recipe, self.input, self.input)
-        return {**made, **about, **self.recipe.annotations}
+        return stated(self.recipe, self.input, self.input, python, moment(epoch))
 
     def _mending(self, image: Image, step: Callable[[], _T]) -> _T:
-        """Take a step; if the cache is found damaged meanwhile, mend it and take it again."""
-        try:
-            return step()
-        except CacheDamagedError:
-            for layer in image.layers:
-                self.workshop.layers.mend(self.input.source, layer, keep_blob=True)
-            return step()
+        return mending(self.workshop.layers, [(self.input, image, True)], step)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith import __version__
-from layersmith.assemble.reading import READERS, LayerReader, created_at
+from layersmith.assemble.reading import READERS, LayerReader, created_at, mending
 from layersmith.errors import InvalidInput, intention, one_line
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
 from layersmith.oci.strictjson import decode, encode, typed
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,12 +79,8 @@ def is_described(workshop: Workshop, image: Image, formats: Sequence[Format]) ->
 
 def inventory(workshop: Workshop, input_: Input, image: Image) -> Inventory:
     """Return what is in an image, all of whose files are read; raises what that raises."""
-    try:
-        return _taken(workshop, input_, image)
-    except CacheDamagedError:
-        for layer in image.layers:
-            workshop.layers.mend(input_.source, layer, keep_blob=True)
-        return _taken(workshop, input_, image)
+    wanted = [(input_, image, True)]
+    return mending(workshop.layers, wanted, lambda: _taken(workshop, input_, image))
 
 
 def keep(workshop: Workshop, raw: bytes, media_type: str) -> Descriptor:

@@ -17,13 +17,13 @@ import msgspec
 from layersmith.analysis.objects import Objects
 from layersmith.apps.needs import check_needs, objects_in
 from layersmith.assemble.outcome import Unresolved
+from layersmith.assemble.reading import mending
 from layersmith.errors import ClosureError
 from layersmith.oci.strictjson import encode
 from layersmith.rootfs.checksum import same_bytes
 from layersmith.rootfs.entries import Directory, File
 from layersmith.rootfs.layer import HardLink, Put, overlay
 from layersmith.rootfs.tree import Root
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,14 +84,8 @@ class Fitting:
         if kept := cache.recall(key):
             return _DECODER.decode(kept)
         with self.workshop.timed("check"):
-            try:
-                found = self._looked()
-            except CacheDamagedError:
-                for layer in self.image.layers:
-                    self.workshop.layers.mend(self.found.source, layer, keep_blob=True)
-                for layer in self.base.layers:
-                    self.workshop.layers.mend(self.new.input.source, layer, keep_blob=True)
-                found = self._looked()
+            wanted = (self.found, self.image, True), (self.new.input, self.base, True)
+            found = mending(self.workshop.layers, wanted, self._looked)
         if not found.problems:
             cache.remember(key, encode(found))
         return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from layersmith.analysis.objects import Objects
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
-from layersmith.assemble.reading import READERS, LayerReader, Wanted, epoch_of, moment
-from layersmith.assemble.record import recorded
+from layersmith.assemble.reading import READERS, LayerReader, Wanted, epoch_of, mending, moment
+from layersmith.assemble.record import stated
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
 from layersmith.oci.image import NewLayer, Settings, derive, make_index
@@ -17,10 +17,9 @@ from layersmith.plan.plan import Plan, Platformed, make_plan
 from layersmith.plan.selection import check_matched
 from layersmith.plan.soundness import check_target
 from layersmith.rootfs.entries import as_utf8
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from layersmith.assemble.inputs import Input, Inputs
     from layersmith.assemble.workshop import Workshop
@@ -37,7 +36,6 @@ ENV: Final = {
     "PYTHONFAULTHANDLER": "1",
 }
 _ENTRYPOINT: Final = ("/usr/local/bin/python",)
-_ABOUT: Final = "org.opencontainers.image."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,9 @@ class _Job:
             pinned.check(platform, [base, builder])
             wanted = (self.base, base, True), (self.builder, builder, False)
             epoch = pinned.epochs.get(str(platform))
-            return self._mending(wanted, lambda: self._decide(wanted, reader, epoch))
+            return mending(
+                self.workshop.layers, wanted, lambda: self._decide(wanted, reader, epoch)
+            )
 
     def _decide(
         self, wanted: tuple[Wanted, Wanted], reader: LayerReader, epoch: int | None
@@ -169,7 +169,7 @@ class _Job:
                 cmd=recipe.cmd,
                 workdir=recipe.workdir,
                 labels=recipe.labels,
-                annotations=self._annotations(plan.python, plan.epoch),
+                annotations=self._said(plan.python, plan.epoch),
             )
             return Made(derive(plan.inputs.base, added, settings), layer, *undone(plan))
 
@@ -178,7 +178,8 @@ class _Job:
         task = f"pack {plan.inputs.base.platform}"
         images = plan.inputs.base, plan.inputs.builder
         wanted = tuple(zip((self.base, self.builder), images, (True, False), strict=True))
-        return self._mending(
+        return mending(
+            shop.layers,
             wanted,
             lambda: make_layer(
                 plan.entries,
@@ -192,29 +193,16 @@ class _Job:
             ),
         )
 
-    def _mending(self, wanted: Iterable[Wanted], step: Callable[[], T]) -> T:
-        """Take a step; if the cache is found damaged meanwhile, mend it and take it again."""
-        try:
-            return step()
-        except CacheDamagedError:
-            # Fetch every layer again that is damaged: where one is, more may be.
-            for input_, image, keep in wanted:
-                for layer in image.layers:
-                    self.workshop.layers.mend(input_.source, layer, keep_blob=keep)
-            return step()
+    def _said(self, python: str, epoch: int) -> Mapping[str, str]:
+        return stated(self.recipe, self.base, self.builder, python, moment(epoch))
 
     def outcome(self, planned: Planned, made: list[Made]) -> Outcome:
         """Write the index over the images of all platforms."""
         # The newest of all, so that the order of the platforms does not matter.
         epoch = max(plan.epoch for plan in planned.plans)
-        annotations = self._annotations(planned.python, epoch)
+        annotations = self._said(planned.python, epoch)
         index = make_index([each.image for each in made], annotations)
         return Outcome(planned.python, index, tuple(made))
-
-    def _annotations(self, python: str, epoch: int) -> Mapping[str, str]:
-        about = {f"{_ABOUT}created": moment(epoch), f"{_ABOUT}version": python}
-        made = recorded(self.recipe, self.base, self.builder)
-        return {**made, **about, **self.recipe.annotations}
 
 
 def undone(plan: Plan) -> tuple[tuple[Unresolved, ...], tuple[LeftOut, ...]]:

@@ -15,14 +15,13 @@ from layersmith.assemble.assembling import assembled
 from layersmith.assemble.delivery import Blob
 from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
-from layersmith.assemble.reading import READERS, LayerReader
+from layersmith.assemble.reading import READERS, LayerReader, mending
 from layersmith.assemble.record import APPLICATION, WHEELS, is_ours, recorded
 from layersmith.errors import InvalidInput, RecipeError, intention
 from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.strictjson import encode
 from layersmith.recipe.target import Target
 from layersmith.rootfs.entries import Directory
-from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,15 +92,9 @@ class PythonImage:
 
     def root(self, image: Image) -> Root:
         """Return the file system of one platform; damage in the cache is mended once."""
-        wanted = (self.input, image, True)
-        workshop = self.workshop
-        with workshop.crew.pool(READERS, "layer") as pool:
-            try:
-                return LayerReader(workshop.layers, pool).roots([wanted])[0]
-            except CacheDamagedError:
-                for layer in image.layers:
-                    workshop.layers.mend(self.input.source, layer, keep_blob=True)
-                return LayerReader(workshop.layers, pool).roots([wanted])[0]
+        wanted, layers = [(self.input, image, True)], self.workshop.layers
+        with self.workshop.crew.pool(READERS, "layer") as pool:
+            return mending(layers, wanted, lambda: LayerReader(layers, pool).roots(wanted)[0])
 
     def facts(self, image: Image) -> Facts:
         """Return what there is to know of one platform; raises :class:`RecipeError`."""

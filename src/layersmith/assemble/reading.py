@@ -8,16 +8,17 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from threading import RLock
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from layersmith.assemble.inputs import Input
 from layersmith.errors import LayerError, RecipeError, one_line
 from layersmith.oci.image import Image
 from layersmith.rootfs.layer import overlay
 from layersmith.rootfs.tree import Root
+from layersmith.stores.layers import CacheDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
     from layersmith.oci.digest import Digest
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from layersmith.stores.cache import CachedSource
     from layersmith.stores.layers import LayerStore
 
-__all__ = ["READERS", "LayerReader", "Wanted", "created_at", "epoch_of", "moment", "said_epoch"]
+__all__ = [
+    "READERS",
+    "LayerReader",
+    "Wanted",
+    "created_at",
+    "epoch_of",
+    "mending",
+    "moment",
+    "said_epoch",
+]
 
 READERS: Final = 4  # at once: more only wait for each other
 
@@ -35,6 +45,7 @@ _LATEST = 0o77777777777  # what a tar header holds: the year 2242
 _MAX_LAYERS: Final = 500  # OVL_MAX_STACK of Linux' overlayfs
 _EPOCH = re.compile(r"[0-9]{1,11}")
 
+_T = TypeVar("_T")
 _Task: TypeAlias = "tuple[CachedSource, Layer, bool]"
 
 # An image to read, where it comes from, and whether its blobs are kept to be pushed.
@@ -121,6 +132,20 @@ class LayerReader:
         with self._lock:
             *_, future, task = heappop(self._waiting)
         return future, task
+
+
+def mending(layers: LayerStore, wanted: Iterable[Wanted], step: Callable[[], _T]) -> _T:
+    """Take a step; if the cache is found damaged meanwhile, mend `wanted` and take it again.
+
+    Every layer of them is fetched again that is damaged: where one is, more may be.
+    """
+    try:
+        return step()
+    except CacheDamagedError:
+        for input_, image, keep in wanted:
+            for layer in image.layers:
+                layers.mend(input_.source, layer, keep_blob=keep)
+        return step()
 
 
 def epoch_of(images: Sequence[Image]) -> int:

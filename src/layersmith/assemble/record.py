@@ -32,6 +32,7 @@ __all__ = [
     "made_from",
     "recorded",
     "recorded_wheels",
+    "stated",
     "wheels_record",
 ]
 
@@ -61,6 +62,17 @@ def recorded(recipe: Recipe, base: Input, builder: Input) -> dict[str, str]:
         _RECIPE_DIGEST: str(shape_digest(recipe)),
     }
     return about if len(text) > _LARGEST else {**about, _RECIPE: text}
+
+
+def stated(
+    recipe: Recipe, base: Input, builder: Input, python: str, created: str
+) -> dict[str, str]:
+    """Return all annotations of an image, and of the index: its making, and the recipe's own.
+
+    `created` is when, as RFC 3339 has it; the full version of `python` is the image's.
+    """
+    about = {f"{_ABOUT}created": created, f"{_ABOUT}version": python}
+    return {**recorded(recipe, base, builder), **about, **recipe.annotations}
 
 
 def made_from(annotations: Mapping[str, str]) -> Iterator[tuple[str, str, Digest]]:

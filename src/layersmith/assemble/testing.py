@@ -14,7 +14,7 @@ from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from layersmith.assemble.inputs import Input
-from layersmith.assemble.reading import READERS, LayerReader
+from layersmith.assemble.reading import READERS, LayerReader, mending
 from layersmith.assemble.rebuilding import published
 from layersmith.errors import InvalidInput, OutputError, SandboxUnavailable, intention
 from layersmith.recipe.trials import Trial, ids_of
@@ -28,7 +28,6 @@ from layersmith.sandbox.trying import DEFAULT, Result, results_of
 from layersmith.sandbox.unpacking import size_of, unpack
 from layersmith.stores.cache import CachedSource
 from layersmith.stores.files import disk_errors
-from layersmith.stores.layers import CacheDamagedError
 from layersmith.stores.locks import scratch
 
 if TYPE_CHECKING:
@@ -212,12 +211,8 @@ class _Bench:
             for place in trial.writable
         }
         ready = furnished(root, sorted(writable), network=network)
-        try:
-            folder = self._unpacked(ready, ids)
-        except CacheDamagedError:
-            for layer in self._image.layers:
-                self._workshop.layers.mend(self._input.source, layer, keep_blob=False)
-            folder = self._unpacked(ready, ids)
+        wanted = [(self._input, self._image, False)]
+        folder = mending(self._workshop.layers, wanted, lambda: self._unpacked(ready, ids))
         return Cell(
             root=ready,
             folder=folder,
