@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from layersmith.errors import WheelError, one_line
+from layersmith.rootfs.checksum import proven
 from layersmith.rootfs.entries import Directory, File, Meta, Slice, Symlink
 from layersmith.rootfs.tree import glob_pattern
 
@@ -177,11 +178,6 @@ class WheelContents:
             yield from self.below.chunks(file)
             return
         assert isinstance(content, Slice)
-        hasher, waiting = hashlib.sha256(), b""
-        for piece in wheel.archive.at(content.offset):
-            hasher.update(piece)
-            yield waiting
-            waiting = piece
-        if hasher.digest() != content.checksum:
-            raise WheelError("changed while it was read", wheel=wheel.filename)
-        yield waiting
+        failure = WheelError("changed while it was read", wheel=wheel.filename)
+        pieces = wheel.archive.at(content.offset)
+        yield from proven(pieces, hashlib.sha256(), content.checksum, failure)

@@ -23,6 +23,9 @@ class Hasher(Protocol):
     def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Hash more bytes."""
 
+    def digest(self) -> bytes:
+        """Return the raw digest so far."""
+
     def hexdigest(self) -> str:
         """Return the digest so far in lower-case hexadecimal."""
 

@@ -14,13 +14,34 @@ from xxhash import xxh3_64, xxh3_64_digest
 from layersmith.oci.digest import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from layersmith.errors import LayersmithError
+    from layersmith.oci.digest import Hasher
     from layersmith.rootfs.entries import File
     from layersmith.rootfs.tree import Contents
 
-__all__ = ["Checksum", "checksum", "same_bytes"]
+__all__ = ["Checksum", "checksum", "proven", "same_bytes"]
 
 Checksum = xxh3_64
 checksum = xxh3_64_digest
+
+
+def proven(
+    pieces: Iterable[bytes], hasher: Hasher, expected: bytes, failure: LayersmithError
+) -> Iterator[bytes]:
+    """Yield `pieces`; the last comes only if all of them have the digest `expected`.
+
+    Raises `failure` where they have another.
+    """
+    waiting = b""
+    for piece in pieces:
+        hasher.update(piece)
+        yield waiting
+        waiting = piece
+    if hasher.digest() != expected:
+        raise failure
+    yield waiting
 
 
 def same_bytes(one: File, other: File, ours: Contents, theirs: Contents) -> bool:

@@ -18,7 +18,7 @@ from layersmith.errors import NotFound, PackageError, Unauthorized, one_line
 from layersmith.oci.content import CHUNK, VerifiedReader, twice
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Descriptor
-from layersmith.rootfs.checksum import Checksum, checksum
+from layersmith.rootfs.checksum import Checksum, checksum, proven
 from layersmith.rootfs.compression import PieceReader
 from layersmith.rootfs.entries import Slice
 from layersmith.stores.files import OpenFile, disk_errors
@@ -185,12 +185,13 @@ class DebContents:
             yield from self._below.chunks(file)
             return
         assert isinstance(content, Slice)
-        hasher, waiting = Checksum(), b""
-        at, end = content.offset, content.offset + content.size
-        while at < end and (piece := tar.pread(min(_PIECE, end - at), at)):
-            hasher.update(piece)
-            yield waiting
-            waiting, at = piece, at + len(piece)
-        if hasher.digest() != content.checksum:
-            raise PackageError(_CHANGED)
-        yield waiting
+        yield from proven(
+            _pieces(tar, content), Checksum(), content.checksum, PackageError(_CHANGED)
+        )
+
+
+def _pieces(tar: OpenFile, content: Slice) -> Iterator[bytes]:
+    at, end = content.offset, content.offset + content.size
+    while at < end and (piece := tar.pread(min(_PIECE, end - at), at)):
+        yield piece
+        at += len(piece)
