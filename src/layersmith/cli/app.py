@@ -1,4 +1,4 @@
-"""The program's entry: commands, and errors as one line and an exit code."""
+"""The program's entry: errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,28 +11,7 @@ from typing import Annotated
 import typer
 
 from layersmith import __version__
-from layersmith.cli import application as application_commands
-from layersmith.cli import around as around_command
-from layersmith.cli import assemble as assemble_command
-from layersmith.cli import bundle as bundle_commands
-from layersmith.cli import cache as cache_commands
-from layersmith.cli import copy as copy_command
-from layersmith.cli import digest as digest_command
-from layersmith.cli import inspect as inspect_command
-from layersmith.cli import key as key_commands
-from layersmith.cli import lock as lock_command
-from layersmith.cli import login as login_command
-from layersmith.cli import logout as logout_command
-from layersmith.cli import plan as plan_command
-from layersmith.cli import rebase as rebase_command
-from layersmith.cli import rebuild as rebuild_command
-from layersmith.cli import sbom as sbom_command
-from layersmith.cli import scan as scan_command
-from layersmith.cli import sign as sign_commands
-from layersmith.cli import tags as tags_command
-from layersmith.cli import testing as test_command
-from layersmith.cli import verify as verify_command
-from layersmith.cli.helptext import Command, Commands
+from layersmith.cli.commands import Program
 from layersmith.errors import LayersmithError, typed
 
 __all__ = ["app", "main"]
@@ -52,32 +31,10 @@ app = typer.Typer(
     help="Assemble distroless Python images from registries: no daemon, no root, no emulator.",
     epilog="Try: layersmith assemble 3.13-debian13 --push registry.example/team/python",
     rich_markup_mode=None,
-    cls=Commands,
+    cls=Program,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("assemble", cls=Command)(assemble_command.assemble)
-app.command("plan", cls=Command)(plan_command.plan)
-app.command("lock", cls=lock_command.LockCommand)(lock_command.lock)
-app.command("rebuild", cls=Command)(rebuild_command.rebuild)
-app.command("test", cls=Command)(test_command.try_out)
-app.command("sbom", cls=Command)(sbom_command.sbom)
-app.command("scan", cls=Command)(scan_command.scan)
-app.add_typer(application_commands.application)
-app.command("rebase", cls=Command)(rebase_command.rebase)
-app.command("copy", cls=Command)(copy_command.copy)
-app.command("inspect", cls=Command)(inspect_command.inspect)
-app.command("tags", cls=Command)(tags_command.tags)
-app.command("digest", cls=Command)(digest_command.digest)
-app.command("sign", cls=Command)(sign_commands.sign)
-app.command("attest", cls=Command)(sign_commands.attest)
-app.command("verify", cls=Command)(verify_command.verify)
-app.command("tree", cls=Command)(around_command.tree)
-app.command("login", cls=Command)(login_command.login)
-app.command("logout", cls=Command)(logout_command.logout)
-app.add_typer(bundle_commands.bundle)
-app.add_typer(cache_commands.cache)
-app.add_typer(key_commands.key)
 
 
 def _version(wanted: bool) -> None:

@@ -29,6 +29,7 @@ application = typer.Typer(
     epilog="Try: layersmith app build 3.13-debian13 --dependencies pylock.toml --source src",
     cls=Commands,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 Output = Annotated[

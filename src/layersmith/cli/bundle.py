@@ -33,6 +33,7 @@ bundle = typer.Typer(
     help="Take everything that an assemble needs to where no network is.",
     rich_markup_mode=None,
     cls=Commands,
+    add_completion=False,
 )
 
 Output = Annotated[

@@ -27,6 +27,7 @@ cache = typer.Typer(
     help="Look after the cache. Other processes may go on using it meanwhile.",
     rich_markup_mode=None,
     cls=Commands,
+    add_completion=False,
 )
 
 MaxSize = Annotated[

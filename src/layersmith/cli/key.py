@@ -21,6 +21,7 @@ key = typer.Typer(
     help="Make the keys that images are signed with.",
     rich_markup_mode=None,
     cls=Commands,
+    add_completion=False,
 )
 
 Kind = Annotated[

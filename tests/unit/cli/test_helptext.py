@@ -80,3 +80,25 @@ def test_help_loads_no_heavy_code() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_a_command_loads_no_other() -> None:
+    check = (
+        "import sys; sys.argv = ['layersmith', 'logout', '--help']\n"
+        "from layersmith.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "others = {f'layersmith.cli.{name}' for name in ('assemble', 'login', 'application')}\n"
+        "print('loaded:', sorted(others & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("Usage: layersmith logout")
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_a_name_that_is_none_is_told_what_it_may_mean() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "layersmith", "lokc"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "No such command 'lokc'. Did you mean 'lock'?" in done.stderr
