@@ -29,7 +29,7 @@ _UNUSED: Final = ("idlelib", "lib2to3", "turtledemo", "ensurepip", "site-package
 
 def magic_number(root: Root, interpreter: Interpreter) -> int | None:
     """Return the number that the image's Python wants; None where nobody knows it."""
-    place = f"usr/local/lib/python{interpreter.short}/importlib/_bootstrap_external.py"
+    place = f"{interpreter.library}/importlib/_bootstrap_external.py"
     text = root.read(place)
     match = _SAID.search(text) if text else None
     return int(match[1]) if match else _KNOWN.get(interpreter.minor)
@@ -51,7 +51,7 @@ def sources(entries: Mapping[str, Entry]) -> Iterator[tuple[str, File]]:
 
 def library_sources(root: Root, interpreter: Interpreter) -> dict[str, Entry]:
     """Return the sources of the standard library, if the image has no bytecode of it."""
-    home = f"usr/local/lib/python{interpreter.short}"
+    home = interpreter.library
     if root.tree.entry(cached_name(f"{home}/os.py", interpreter)) is not None:
         return {}
     unused = tuple(f"{home}/{name}/" for name in _UNUSED)

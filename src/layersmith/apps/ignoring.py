@@ -69,14 +69,18 @@ def _ignored(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
         if not said or line.startswith("#"):
             continue
         ignores = not said.startswith("!")
-        pattern = posixpath.normpath(said.removeprefix("!").strip()).strip("/")
+        bare = said.removeprefix("!").strip()
+        no_pattern = RecipeError(
+            f"{one_line(said, 60)!r} is no pattern", place=f".dockerignore:{number}"
+        )
+        if not bare:
+            raise no_pattern
         try:
             # What matches a directory matches all below it.
-            yield ignores, re.compile(f"{_regex(pattern)}(?:/.*)?", re.DOTALL)
+            path = posixpath.normpath(bare).strip("/")
+            yield ignores, re.compile(f"{_regex(path)}(?:/.*)?", re.DOTALL)
         except re.error:
-            raise RecipeError(
-                f"{one_line(said, 60)!r} is no pattern", place=f".dockerignore:{number}"
-            ) from None
+            raise no_pattern from None
 
 
 def _regex(pattern: str) -> str:

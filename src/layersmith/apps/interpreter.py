@@ -59,6 +59,11 @@ class Interpreter:
         """Where the program is, absolute."""
         return f"/{_HOME}/bin/python{self.short}"
 
+    @property
+    def library(self) -> str:
+        """Where the standard library is, a path of the image's tree."""
+        return f"{_HOME}/lib/python{self.short}"
+
     def tags(self) -> tuple[Tag, ...]:
         """Return the tags of the wheels that it takes, the best first."""
         from packaging import tags  # noqa: PLC0415 - a recalled layer needs none
@@ -112,7 +117,7 @@ def find_interpreter(root: Root, platform: Platform, said: str, objects: Objects
     glibc = find_glibc(root, objects)
     machine = _MACHINES.get(platform.architecture)
     found = Interpreter(said, machine or "", (0, 0))
-    where = f"{_HOME}/lib/python{found.short}/os.py"
+    where = f"{found.library}/os.py"
     program = root.tree.lookup(found.program)
     if not (isinstance(program, File) and isinstance(root.tree.lookup(where), File)):
         raise RecipeError(f"the image has no Python {found.short} in /{_HOME}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from layersmith.apps.site import APP, VENV
 from layersmith.errors import RecipeError, one_line
@@ -27,21 +27,34 @@ class Start(NamedTuple):
     calls: tuple[str, str] | None = None
 
 
-def find_start(text: str | None, scripts: Mapping[str, bool], files: Collection[str]) -> Start:
+class _Modules(Protocol):
+    def has(self, name: str, /) -> bool: ...
+    def nearest(self, name: str, /) -> str: ...
+
+
+def find_start(
+    text: str | None,
+    scripts: Mapping[str, bool],
+    files: Collection[str],
+    modules: _Modules | None = None,
+) -> Start:
     """Return what starts the application; without an entry point that is Python.
 
     `scripts` are the names in the environment's bin and whether Python runs them, `files` the
     paths of the source. What Python runs is started as its argument: so it needs nobody who
-    reads the script's first line (an emulator of one program does not).
+    reads the script's first line (an emulator of one program does not). Where `modules` knows what
+    can be imported, it is asked.
     Raises :class:`RecipeError` for what is not there.
     """
     words = start_of(text)
     if not words:
         return Start((_PYTHON,))
     if words[0] == "-m":
+        _check_module(words[1], modules)
         return Start((_PYTHON, *words))
     first, rest = words[0], words[1:]
     if match := _FUNCTION.fullmatch(first):
+        _check_module(match[1], modules)
         return Start((_PYTHON, f"/{LAUNCHER}", *rest), (match[1], match[2]))
     if first in scripts:
         python = (_PYTHON,) if scripts[first] else ()
@@ -53,4 +66,17 @@ def find_start(text: str | None, scripts: Mapping[str, bool], files: Collection[
     raise RecipeError(
         f"entrypoint {one_line(first, 60)!r}: no such script",
         hint=f"write module:function, -m module, a path of the source or a script: {there}",
+    )
+
+
+def _check_module(name: str, modules: _Modules | None) -> None:
+    if modules is None or modules.has(name):
+        return
+    nearest = modules.nearest(name)
+    raise RecipeError(
+        f"entrypoint: no module {one_line(name, 60)} in the source, the dependencies or Python",
+        hint=f"it is in {one_line(nearest)}/ of the source: should that be the source?"
+        if nearest
+        else "the source's own directory is what is imported from; include, exclude and "
+        ".dockerignore decide what is in it",
     )

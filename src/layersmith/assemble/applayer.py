@@ -9,6 +9,7 @@ from msgspec import structs
 
 from layersmith.analysis.objects import Objects
 from layersmith.apps.choosing import best, named, ranks
+from layersmith.apps.modules import PATH_FILE, Modules
 from layersmith.apps.needs import check_needs, objects_in
 from layersmith.apps.pins import Pin, Remote
 from layersmith.apps.site import APP, Site, WheelContents, site_packages, with_parents
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Application", "make_application"]
 
-# Lets every program of the environment import what is in the application's directory.
-_PATH_FILE: Final = "layersmith-app.pth"
 _OURS: Final = "layersmith"
 
 
@@ -77,10 +76,13 @@ def make_application(
     root: Callable[[], Root],
     allowed: Sequence[str],
     ours: Sequence[Path] = (),
+    *,
+    is_plain: bool = True,
 ) -> Application:
     """Make the layer of one platform, over `below`; `root` is asked for if it has objects.
 
-    What is at `ours` is written by this run, and left out of the source.
+    What is at `ours` is written by this run, and left out of the source. `is_plain` says that
+    nothing changes where Python looks for modules.
 
     Raises :class:`RecipeError`, :class:`WheelError` or :class:`ClosureError`.
     """
@@ -93,7 +95,9 @@ def make_application(
     elif app.source:
         _take_source(read_source(app, folder, ours), interpreter, site, parts)
     names = environment.scripts | scripts_in(site.entries, python_scripts(site.entries))
-    start = find_start(app.entrypoint, names, parts.files)
+    installed = {*environment.paths, *site.entries}
+    modules = Modules(interpreter, parts.files, installed, root)
+    start = find_start(app.entrypoint, names, parts.files, modules if is_plain else None)
     if start.calls is not None:
         from layersmith.apps.installing import launcher  # noqa: PLC0415 - only for functions
 
@@ -116,7 +120,7 @@ def _take_source(source: Source, interpreter: Interpreter, site: Site, parts: _P
     parts.contents = SourceContents(source.paths, parts.contents)
     parts.objects, parts.files = source.objects, source.files
     line = f"/{APP}\n".encode()
-    site.add(f"{site_packages(interpreter)}/{_PATH_FILE}", File(Meta(0o644), line), _OURS)
+    site.add(f"{site_packages(interpreter)}/{PATH_FILE}", File(Meta(0o644), line), _OURS)
 
 
 def _take_wheel(

@@ -214,6 +214,7 @@ def _made(
         below.root,
         recipe.allow_unresolved,
         _written(order, shop.workshop),
+        is_plain=_is_plain(order, image),
     )
     added = below.added
     unresolved = (*(added.unresolved if added else ()), *lacking, *application.unresolved)
@@ -251,6 +252,12 @@ def _written(order: Order, workshop: Workshop) -> list[Path]:
     """Return where this run writes, for that may be inside the source."""
     places = destinations(order.recipe, _DEFAULT)
     return [workshop.cache.root.parent, *(place.path for place in places if place.path)]
+
+
+def _is_plain(order: Order, image: Image) -> bool:
+    """Tell whether Python looks for modules where it does by default."""
+    env = {**image.config.value.environment(), **order.recipe.env, **order.app.env}
+    return "PYTHONPATH" not in env and order.app.workdir in (None, f"/{APP}")
 
 
 def _said(order: Order, application: Application) -> Said:

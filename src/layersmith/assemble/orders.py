@@ -58,6 +58,11 @@ class Order:
         for key in _OF_APPS:
             if getattr(self.recipe, key) is not None:
                 raise RecipeError(f"{key} of an application stands in its table [app]")
+        if self.app == App():
+            raise RecipeError(
+                "an application of which nothing is said",
+                hint="give its lock (--dependencies), its --source or its --wheel",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,12 @@ def test_a_source_of_nothing(folder: Path) -> None:
         read_source(App(source="gone"), folder)
 
 
+def test_an_exception_to_nothing_is_no_pattern() -> None:
+    with pytest.raises(RecipeError, match="'!' is no pattern") as caught:
+        make_filter((), (), "*.py\n!\n")
+    assert caught.value.place == ".dockerignore:2"
+
+
 def test_objects_are_told_by_their_first_bytes(folder: Path) -> None:
     (folder / "src" / "mod.so").write_bytes(b"\x7fELF...")
     assert source(folder).objects == ("app/mod.so",)

@@ -101,6 +101,17 @@ def both_platforms(site: Site) -> None:
     recipe.write_text(recipe.read_text().replace('platforms = ["linux/amd64"]\n', BOTH))
 
 
+def test_an_entry_point_that_nothing_has_is_refused(site: Site) -> None:
+    prepare(site, DEMO, app='entrypoint = "mian:run"\n')
+    with pytest.raises(RecipeError, match="no module mian in the source"):
+        built(site)
+    assert not (site.folder / "dist").exists()
+    # Where Python is told where to look, nobody knows.
+    for told in ("[app.env]\nPYTHONPATH = '/opt'\n", "workdir = '/opt'\n"):
+        prepare(site, DEMO, app=f'entrypoint = "mian:run"\n{told}')
+        assert built(site)["platforms"]
+
+
 def test_two_layers_on_the_python_image(site: Site) -> None:
     app = 'entrypoint = "main:run"\nports = ["8000"]\nstop-signal = "SIGINT"\ncmd = ["-v"]\n'
     prepare(site, DEMO, app=app + "[app.env]\nMODE = 'x'\n[app.labels]\nl = 'm'\n")
@@ -519,7 +530,15 @@ def test_words_for_people(site: Site) -> None:
     assert "oci:dist/app:latest" in text
 
 
-def test_an_application_without_anything(site: Site) -> None:
-    site.recipe()
+def test_an_application_of_which_nothing_is_said(site: Site) -> None:
+    for text in ("", "[app]\n"):
+        site.recipe(text)
+        with pytest.raises(RecipeError, match="nothing is said") as caught:
+            built(site)
+        assert "--dependencies" in caught.value.hint
+
+
+def test_an_application_of_python_alone(site: Site) -> None:
+    site.recipe('[app]\nentrypoint = ""\n')
     assert built(site)["platforms"][0]["entrypoint"] == ["/app/.venv/bin/python"]
     assert isinstance(Layer(site, image(site), -2).entries[SITE], Directory)
