@@ -23,6 +23,7 @@ from layersmith.assemble.builder_tools import Tools
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import Made, Outcome, Unresolved
 from layersmith.assemble.pipeline import ENV
+from layersmith.assemble.planned import PlannedFor
 from layersmith.assemble.reading import READERS, LayerReader, epoch_of, mending, moment
 from layersmith.assemble.record import stated, wheels_record
 from layersmith.assemble.toplayer import make_layer
@@ -35,7 +36,7 @@ from layersmith.plan.soundness import check_image, check_start, check_target
 from layersmith.rootfs.tree import Root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from layersmith.apps.wheel import Wheel
     from layersmith.assemble.inputs import Input, Inputs
@@ -79,25 +80,10 @@ class BuilderPlan:
         return {each.filename: Digest(each.digest) for each in self.wheels}
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedBuilder:
-    """The one input and the plan of every platform: what `layersmith plan` shows."""
+class PlannedBuilder(PlannedFor[BuilderPlan]):
+    """The plans of a builder image; both its inputs are the one that it has."""
 
-    target: Target
-    recipe: Recipe
-    base: Input
-    builder: Input
-    plans: Sequence[BuilderPlan]
-
-    @property
-    def python(self) -> str:
-        """The full Python version, the same on every platform."""
-        return self.plans[0].python
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that the image gets where none is asked for."""
-        return self.target.tags(self.python)
+    __slots__ = ()
 
 
 def plan(
@@ -133,9 +119,8 @@ def make(workshop: Workshop, planned: PlannedBuilder) -> Outcome:
     job = _Job(workshop, planned.target, planned.recipe, planned.builder)
     with workshop.timed("pack"), workshop.crew.pool(len(planned.plans), "pack") as pool:
         made = list(pool.map(job.make, planned.plans))
-    # The newest of all, so that the order of the platforms does not matter.
-    epoch = max(plan.epoch for plan in planned.plans)
-    index = make_index([each.image for each in made], job.annotations(planned.python, epoch))
+    annotations = job.annotations(planned.python, planned.epoch)
+    index = make_index([each.image for each in made], annotations)
     return Outcome(planned.python, index, tuple(made))
 
 

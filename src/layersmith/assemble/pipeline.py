@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from layersmith.analysis.objects import Objects
 from layersmith.assemble.inputs import FREE, Pinned
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
+from layersmith.assemble.planned import PlannedFor
 from layersmith.assemble.reading import READERS, LayerReader, Wanted, epoch_of, mending, moment
 from layersmith.assemble.record import stated
 from layersmith.assemble.toplayer import make_layer
@@ -19,7 +20,7 @@ from layersmith.plan.soundness import check_target
 from layersmith.rootfs.entries import as_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from layersmith.assemble.inputs import Input, Inputs
     from layersmith.assemble.workshop import Workshop
@@ -38,25 +39,10 @@ ENV: Final = {
 _ENTRYPOINT: Final = ("/usr/local/bin/python",)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The inputs and the plan of every platform: what `layersmith plan` shows."""
+class Planned(PlannedFor[Plan]):
+    """The plans of a distroless image."""
 
-    target: Target
-    recipe: Recipe
-    base: Input
-    builder: Input
-    plans: Sequence[Plan]
-
-    @property
-    def python(self) -> str:
-        """The full Python version, the same on every platform."""
-        return self.plans[0].python
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that the image gets where none is asked for."""
-        return self.target.tags(self.python)
+    __slots__ = ()
 
 
 def plan(
@@ -198,9 +184,7 @@ class _Job:
 
     def outcome(self, planned: Planned, made: list[Made]) -> Outcome:
         """Write the index over the images of all platforms."""
-        # The newest of all, so that the order of the platforms does not matter.
-        epoch = max(plan.epoch for plan in planned.plans)
-        annotations = self._said(planned.python, epoch)
+        annotations = self._said(planned.python, planned.epoch)
         index = make_index([each.image for each in made], annotations)
         return Outcome(planned.python, index, tuple(made))
 

@@ -1,4 +1,4 @@
-"""What ``assemble`` says at its end: for people, and as JSON for programs."""
+"""What ``assemble`` says at its end, and what plans have in common: for people, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from layersmith.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from layersmith.assemble.builder_image import PlannedBuilder
+    from layersmith.assemble.inputs import Input
     from layersmith.assemble.outcome import Assembled, LeftOut, Made, Unresolved
-    from layersmith.assemble.pipeline import Planned
+    from layersmith.assemble.planned import PlannedFor
 
-__all__ = ["assembled_json", "decisions_json", "inputs_json", "summary"]
+__all__ = [
+    "assembled_json", "decisions_json", "inputs_json", "planned_json", "planned_text", "summary",
+]  # fmt: skip
 
 _DOCKER = "docker-archive:"
 _ARCHIVES = ("oci-archive:", _DOCKER)
@@ -75,7 +77,32 @@ def assembled_json(done: Assembled, timings: Mapping[str, float]) -> str:
     return json.dumps(document, indent=2)
 
 
-def inputs_json(done: Assembled | Planned | PlannedBuilder) -> dict[str, Any]:
+def planned_json(planned: PlannedFor[Any], platforms: Iterable[dict[str, Any]]) -> str:
+    """Return the one document of ``plan --json``."""
+    document = {
+        "target": str(planned.target),
+        "python": planned.python,
+        "tags": list(planned.tags),
+        "inputs": inputs_json(planned),
+        "platforms": list(platforms),
+    }
+    return json.dumps(document, indent=2)
+
+
+def planned_text(
+    planned: PlannedFor[Any], inputs: Mapping[str, Input], lines: Iterable[str]
+) -> str:
+    """Return a plan for reading: what it is of, and `lines` of its platforms."""
+    head = (
+        f"{planned.target}: Python {planned.python}",
+        *(f"  {name:<8} {one.place}  {one.digest}" for name, one in inputs.items()),
+        f"  {'tags':<8} {', '.join(planned.tags)}",
+    )
+    # Names come from images and wheels: none of them may drive the terminal.
+    return "\n".join(one_line(line, 4000) for line in (*head, *lines))
+
+
+def inputs_json(done: Assembled | PlannedFor[Any]) -> dict[str, Any]:
     """Return base and builder, as references and digests, and who vouched for them."""
     return {
         name: {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from layersmith.cli.progress import size
-from layersmith.cli.render import decisions_json, inputs_json
-from layersmith.errors import one_line
+from layersmith.cli.render import decisions_json, planned_json, planned_text
 from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
@@ -21,14 +19,7 @@ __all__ = ["builder_plan_json", "builder_plan_text"]
 
 def builder_plan_json(planned: PlannedBuilder) -> str:
     """Return the one document of ``plan --json``."""
-    document = {
-        "target": str(planned.target),
-        "python": planned.python,
-        "tags": list(planned.tags),
-        "inputs": inputs_json(planned),
-        "platforms": [_plan(plan) for plan in planned.plans],
-    }
-    return json.dumps(document, indent=2)
+    return planned_json(planned, map(_plan, planned.plans))
 
 
 def _plan(plan: BuilderPlan) -> dict[str, Any]:
@@ -61,14 +52,9 @@ def _size(plan: BuilderPlan) -> int:
 
 def builder_plan_text(planned: PlannedBuilder) -> str:
     """Return the plan of every platform, for reading."""
-    head = [
-        f"{planned.target}: Python {planned.python}",
-        f"  base     {planned.builder.place}  {planned.builder.digest}",
-        f"  tags     {', '.join(planned.tags)}",
-    ]
-    lines = [*head, *(line for plan in planned.plans for line in _plan_lines(plan))]
-    # Names come from images and wheels: none of them may drive the terminal.
-    return "\n".join(one_line(line, 4000) for line in lines)
+    inputs = {"base": planned.builder}
+    lines = (line for plan in planned.plans for line in _plan_lines(plan))
+    return planned_text(planned, inputs, lines)
 
 
 def _plan_lines(plan: BuilderPlan) -> Iterator[str]:

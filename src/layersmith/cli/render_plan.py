@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from layersmith.assemble.pipeline import undone
 from layersmith.cli.progress import size
-from layersmith.cli.render import decisions_json, inputs_json
+from layersmith.cli.render import decisions_json, planned_json, planned_text
 from layersmith.cli.words import counted
-from layersmith.errors import one_line
 from layersmith.rootfs.entries import File
 
 if TYPE_CHECKING:
@@ -24,14 +22,7 @@ __all__ = ["plan_json", "plan_text"]
 
 def plan_json(planned: Planned) -> str:
     """Return the one document of ``plan --json``."""
-    document = {
-        "target": str(planned.target),
-        "python": planned.python,
-        "tags": list(planned.tags),
-        "inputs": inputs_json(planned),
-        "platforms": [_plan(plan) for plan in planned.plans],
-    }
-    return json.dumps(document, indent=2)
+    return planned_json(planned, map(_plan, planned.plans))
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
@@ -93,15 +84,9 @@ def _size(plan: Plan, path: str) -> int:
 
 def plan_text(planned: Planned) -> str:
     """Return the plan of every platform, for reading."""
-    head = [
-        f"{planned.target}: Python {planned.python}",
-        f"  base     {planned.base.place}  {planned.base.digest}",
-        f"  builder  {planned.builder.place}  {planned.builder.digest}",
-        f"  tags     {', '.join(planned.tags)}",
-    ]
-    lines = [*head, *(line for plan in planned.plans for line in _plan_lines(plan))]
-    # Names come from images: none of them may drive the terminal.
-    return "\n".join(one_line(line, 4000) for line in lines)
+    inputs = {"base": planned.base, "builder": planned.builder}
+    lines = (line for plan in planned.plans for line in _plan_lines(plan))
+    return planned_text(planned, inputs, lines)
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
