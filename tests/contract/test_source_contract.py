@@ -67,6 +67,18 @@ def test_a_digest_stands_for_itself(place: Place, source: Source) -> None:
     assert source.resolve(described.digest).digest == described.digest
 
 
+def test_a_digest_below_an_index_stands_for_itself(place: Place, source: Source) -> None:
+    if source.name.startswith("docker-archive"):
+        pytest.skip("its format has no indexes")
+    described = Made().put(place.repository)
+    inner = put_index(place.repository, [shown(described)])
+    place.repository.tag("t", put_index(place.repository, [shown(inner)]))
+    for below in (described, inner):
+        assert source.resolve(below.digest).digest == below.digest
+    with pytest.raises(NotFound):
+        source.resolve(Digest.of(b"nothing"))
+
+
 def test_the_document_of_a_tag_is_read(place: Place, source: Source) -> None:
     described = tagged(place, "t")
     raw = read_document(source, source.resolve("t"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from layersmith.errors import NotFound
 from layersmith.oci.content import Opener, Readable, VerifiedReader
+from layersmith.oci.graph import find_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Memory:
         for tag, descriptor in self.tags.items():
             if identifier in (tag, descriptor.digest):
                 return descriptor
+        if below := find_below(self, self.tags.values(), identifier):
+            return below
         raise NotFound(f"{self._name} has no {identifier!r}")
 
     @contextmanager

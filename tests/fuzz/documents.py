@@ -99,11 +99,14 @@ def _names(data: bytes) -> None:
     found = RefNames.parse(data, "index.json")
     entries = found.entries
     again = RefNames.parse(found.tagged("new", _TOP).raw, "index.json")
-    assert again.resolve("new", "here", "").digest == _TOP.digest
+    memory = Memory()
+    memory.blobs |= _BLOBS
+    assert again.resolve("new", memory, "").digest == _TOP.digest
     assert set(again.names) == {"new", *found.names}
     kept = {d.digest for d in entries if d.annotations.get(REF_NAME) != "new"}
     assert kept <= {d.digest for d in again.entries}
-    found.resolve("latest", "here", "")
+    for identifier in (_TOP.digest, "latest"):
+        refused(partial(found.resolve, identifier, memory, ""))
 
 
 def _answers(data: bytes) -> None:

@@ -7,19 +7,20 @@ child is a leaf here, and a blob to whoever copies.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from layersmith.errors import DocumentError
+from layersmith.errors import DocumentError, NotFound
 from layersmith.oci.content import Source, is_manifest, read_document
 from layersmith.oci.documents import INDEX_TYPES, Descriptor, Document, Index, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from layersmith.oci.digest import Digest
 
-__all__ = ["MAX_NESTING", "MAX_TOGETHER", "Node", "Visited", "walk"]
+__all__ = ["MAX_NESTING", "MAX_TOGETHER", "Node", "Visited", "find_below", "walk"]
 
 MAX_NESTING: Final = 3
 MAX_TOGETHER: Final = 8 << 20  # bytes; read, they take thirty times as much memory
@@ -89,6 +90,29 @@ def walk(source: Source, top: Descriptor) -> Node:
     more than 8 MiB together, and for indexes that name one another too often.
     """
     return _Walk(source).node(top, 0)
+
+
+def find_below(source: Source, tops: Iterable[Descriptor], digest: str) -> Descriptor | None:
+    """Return the manifest or index `digest` as an index among `tops`, or below one, names it.
+
+    An index that is not there is passed over. Raises as :func:`walk`.
+    """
+    visited = Visited(source.name, documents=_MAX_DOCUMENTS, together=MAX_TOGETHER)
+    level = list(tops)
+    for _ in range(MAX_NESTING + 1):
+        below: list[Descriptor] = []
+        for index in level:
+            if index.media_type not in INDEX_TYPES or visited.has(index):
+                continue
+            visited.add(index)
+            with suppress(NotFound):
+                document = Document.parse(read_document(source, index), index, Index)
+                below += filter(is_manifest, document.value.manifests)
+        for child in below:
+            if child.digest == digest:
+                return child
+        level = below
+    return None
 
 
 class _Walk:

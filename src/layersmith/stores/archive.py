@@ -58,7 +58,7 @@ class OciArchive:
 
         Raises :class:`NotFound`, naming the tags that are there.
         """
-        return self._read_names().resolve(identifier, self.name, f"write {self.kind}:FILE:TAG")
+        return self._read_names().resolve(identifier, self, f"write {self.kind}:FILE:TAG")
 
     def tags(self) -> list[str]:
         """Return the names of its images, sorted."""

@@ -49,7 +49,7 @@ class Layout:
 
         Raises :class:`NotFound`, naming the tags that are there.
         """
-        return self._read().resolve(identifier, self.name, "write oci:DIR:TAG")
+        return self._read().resolve(identifier, self, "write oci:DIR:TAG")
 
     def tags(self) -> list[str]:
         """Return the names of its images, sorted."""

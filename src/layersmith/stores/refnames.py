@@ -1,6 +1,6 @@
 """The ``index.json`` of a layout: names that stand for manifests (image-spec image-layout.md).
 
-Pure values: a directory and an archive read and change it the same way.
+Values: a directory and an archive read and change it the same way.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from layersmith.oci.documents import (
     refuse_ambiguous,
     refuse_twins,
 )
+from layersmith.oci.graph import find_below
 from layersmith.oci.strictjson import decode, encode, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from layersmith.oci.content import Source
 
 __all__ = ["LAYOUT_VERSION", "REF_NAME", "RefNames"]
 
@@ -67,9 +70,10 @@ class RefNames:
         names = {d.annotations.get(REF_NAME, "") for d in self.entries}
         return sorted(names - {""})
 
-    def resolve(self, identifier: str, where: str, hint: str) -> Descriptor:
+    def resolve(self, identifier: str, source: Source, hint: str) -> Descriptor:
         """Return what a name or digest stands for; the only image if there is one.
 
+        A digest may be of what an index of `source` names, as that of a platform's manifest is.
         Raises :class:`NotFound`, naming what is there.
         """
         entries = self.entries
@@ -80,10 +84,12 @@ class RefNames:
         images = [d for d in entries if not _BESIDE.fullmatch(d.annotations.get(REF_NAME, ""))]
         if identifier == "latest" and len({d.digest for d in images}) == 1:
             return images[0]
+        if ":" in identifier and (below := find_below(source, entries, identifier)):
+            return below
         names = sorted({d.annotations.get(REF_NAME, "(untagged)") for d in entries})
         there = ", ".join(names[:_MOST_SHOWN]) or "nothing"
         shown = one_line(identifier, 140)
-        raise NotFound(f"{where} has no {shown!r}", hint=f"it has: {there}; {hint}")
+        raise NotFound(f"{source.name} has no {shown!r}", hint=f"it has: {there}; {hint}")
 
     def tagged(self, name: str, descriptor: Descriptor, **more: str) -> RefNames:
         """Return the index in which `name`, annotated with `more`, stands for a manifest."""
