@@ -101,8 +101,10 @@ def plan(
         workshop.crew.pool(READERS, "layer") as layers,
         workshop.crew.pool(len(platforms), "read") as pool,
     ):
+        images = list(pool.map(lambda platform: job.image(platform, pinned), platforms))
         reader = LayerReader(workshop.layers, layers, len(platforms))
-        read = list(pool.map(lambda platform: job.read(reader, platform, pinned), platforms))
+        reader.begin((inputs[1], image, True) for image in images)
+        read = list(pool.map(lambda image: job.read(reader, image), images))
     if len(versions := {each.python for each in read}) > 1:
         raise RecipeError(f"the image has another Python on each platform: {sorted(versions)}")
     tools = Tools(workshop, recipe, pinned)
@@ -141,11 +143,16 @@ class _Job:
     recipe: Recipe
     input: Input
 
-    def read(self, reader: LayerReader, platform: Platform, pinned: Pinned) -> _Read:
-        """Read the image of a platform, and look what Python it has."""
+    def image(self, platform: Platform, pinned: Pinned) -> Image:
+        """Return the image of a platform; raises :class:`LockMismatch` for another than pinned."""
         with intention(str(platform)):
             image = self.input.image(platform)
             pinned.check(platform, (image, image))
+            return image
+
+    def read(self, reader: LayerReader, image: Image) -> _Read:
+        """Read an image, and look what Python it has."""
+        with intention(str(image.platform)):
             return self._mending(image, lambda: self._looked(reader, image))
 
     def _looked(self, reader: LayerReader, image: Image) -> _Read:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from layersmith.analysis.objects import Objects
-from layersmith.assemble.inputs import FREE, Pinned
+from layersmith.assemble.inputs import FREE
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
 from layersmith.assemble.planned import PlannedFor
-from layersmith.assemble.reading import READERS, LayerReader, Wanted, epoch_of, mending, moment
+from layersmith.assemble.reading import READERS, LayerReader, epoch_of, mending, moment
 from layersmith.assemble.record import stated
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
 from layersmith.oci.image import NewLayer, Settings, derive, make_index
-from layersmith.plan.plan import Plan, Platformed, make_plan
-from layersmith.plan.selection import check_matched
-from layersmith.plan.soundness import check_target
 from layersmith.rootfs.entries import as_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from layersmith.assemble.inputs import Input, Inputs
+    from layersmith.assemble.inputs import Input, Inputs, Pinned
+    from layersmith.assemble.reading import Wanted
     from layersmith.assemble.workshop import Workshop
     from layersmith.oci.documents import Platform
+    from layersmith.oci.image import Image
+    from layersmith.plan.plan import Plan
     from layersmith.recipe.recipe import Recipe
     from layersmith.recipe.target import Target
+
+    Images: TypeAlias = tuple[Image, Image]  # base and builder of one platform
+    Both: TypeAlias = tuple[Plan, Made]
 
 __all__ = ["ENV", "Planned", "make", "plan", "produce", "undone"]
 
@@ -39,7 +42,7 @@ ENV: Final = {
 _ENTRYPOINT: Final = ("/usr/local/bin/python",)
 
 
-class Planned(PlannedFor[Plan]):
+class Planned(PlannedFor["Plan"]):
     """The plans of a distroless image."""
 
     __slots__ = ()
@@ -54,7 +57,7 @@ def plan(
     :class:`ClosureError`, :class:`RecipeError` or :class:`LockMismatch`.
     """
     job = _Job(workshop, target, recipe, *inputs)
-    return job.agreed(job.each("read and plan", lambda reader, p: job.plan(reader, p, pinned)))
+    return job.agreed(job.each("read and plan", pinned, job.plan))
 
 
 def make(workshop: Workshop, planned: Planned) -> Outcome:
@@ -73,11 +76,11 @@ def produce(
     """
     job = _Job(workshop, target, recipe, *inputs)
 
-    def planned_and_made(reader: LayerReader, platform: Platform) -> tuple[Plan, Made]:
-        plan = job.plan(reader, platform, pinned)
+    def planned_and_made(reader: LayerReader, images: Images, epoch: int | None) -> Both:
+        plan = job.plan(reader, images, epoch)
         return plan, job.make(plan)
 
-    both = job.each("read, plan and pack", planned_and_made)
+    both = job.each("read, plan and pack", pinned, planned_and_made)
     return job.outcome(job.agreed([plan for plan, _ in both]), [made for _, made in both])
 
 
@@ -94,37 +97,50 @@ class _Job:
     base: Input
     builder: Input
 
-    def each(self, what: str, step: Callable[[LayerReader, Platform], T]) -> list[T]:
-        """Take a step for every platform, side by side."""
+    def each(
+        self, what: str, pinned: Pinned, step: Callable[[LayerReader, Images, int | None], T]
+    ) -> list[T]:
+        """Take a step for every platform, side by side, on its images and the time for it."""
         platforms, crew = self.recipe.chosen_platforms(), self.workshop.crew
         with (
             self.workshop.timed(what),
             crew.pool(READERS, "layer") as layers,
             crew.pool(len(platforms), "plan") as pool,
         ):
+            found = list(pool.map(lambda platform: self._images(platform, pinned), platforms))
             reader = LayerReader(self.workshop.layers, layers, len(platforms))
-            return list(pool.map(lambda platform: step(reader, platform), platforms))
+            reader.begin(wanted for images in found for wanted in self._wanted(images))
+            epochs = (pinned.epochs.get(str(platform)) for platform in platforms)
+            return list(pool.map(partial(step, reader), found, epochs))
 
-    def plan(self, reader: LayerReader, platform: Platform, pinned: Pinned) -> Plan:
-        """Read both images of a platform, and decide."""
+    def _images(self, platform: Platform, pinned: Pinned) -> Images:
         with intention(str(platform)):
-            base, builder = (each.image(platform) for each in (self.base, self.builder))
-            pinned.check(platform, [base, builder])
-            wanted = (self.base, base, True), (self.builder, builder, False)
-            epoch = pinned.epochs.get(str(platform))
-            return mending(
-                self.workshop.layers, wanted, lambda: self._decide(wanted, reader, epoch)
-            )
+            images = self.base.image(platform), self.builder.image(platform)
+            pinned.check(platform, images)
+            return images
 
-    def _decide(
-        self, wanted: tuple[Wanted, Wanted], reader: LayerReader, epoch: int | None
-    ) -> Plan:
-        base, builder = (image for _, image, _ in wanted)
+    def _wanted(self, images: Images) -> tuple[Wanted, Wanted]:
+        base, builder = images
+        return (self.base, base, True), (self.builder, builder, False)
+
+    def plan(self, reader: LayerReader, images: Images, epoch: int | None) -> Plan:
+        """Read both images of a platform, and decide."""
+        with intention(str(images[0].platform)):
+            layers, wanted = self.workshop.layers, self._wanted(images)
+            return mending(layers, wanted, lambda: self._decide(reader, images, epoch))
+
+    def _decide(self, reader: LayerReader, images: Images, epoch: int | None) -> Plan:
+        # Loaded while the first layers are read.
+        from layersmith.analysis.objects import Objects  # noqa: PLC0415
+        from layersmith.plan.plan import Platformed, make_plan  # noqa: PLC0415
+        from layersmith.plan.soundness import check_target  # noqa: PLC0415
+
+        base, builder = images
         cache = self.workshop.cache
         key = f"objects 2 {base.manifest.descriptor} {builder.manifest.descriptor}"
         objects = Objects(cache.recall(key))
-        inputs = Platformed(base, builder, *reader.roots(wanted))
-        time = epoch_of((base, builder)) if epoch is None else epoch
+        inputs = Platformed(base, builder, *reader.roots(self._wanted(images)))
+        time = epoch_of(images) if epoch is None else epoch
         made = make_plan(inputs, self.recipe, time, objects)
         check_target(made.inputs.base_root, self.target, made.python)
         if objects.grown:
@@ -138,6 +154,8 @@ class _Job:
             raise RecipeError(
                 f"the builder has another Python on each platform: {sorted(versions)}"
             )
+        from layersmith.plan.selection import check_matched  # noqa: PLC0415 - loaded by then
+
         check_matched(plan.unmatched for plan in plans)
         return Planned(self.target, self.recipe, self.base, self.builder, plans)
 
@@ -162,8 +180,7 @@ class _Job:
     def _layer(self, plan: Plan) -> TopLayer:
         shop, recipe = self.workshop, self.recipe
         task = f"pack {plan.inputs.base.platform}"
-        images = plan.inputs.base, plan.inputs.builder
-        wanted = tuple(zip((self.base, self.builder), images, (True, False), strict=True))
+        wanted = self._wanted((plan.inputs.base, plan.inputs.builder))
         return mending(
             shop.layers,
             wanted,

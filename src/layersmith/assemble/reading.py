@@ -56,7 +56,8 @@ class LayerReader:
     """Reads layers side by side on a pool, whose size bounds the memory that they take.
 
     The largest that waits is read next, whoever asked for it: the last layer to end decides
-    how long all of them take. One that several images have is read once. Once :meth:`roots`
+    how long all of them take, so who knows all images begins with all. One that several images
+    have is read once. Once :meth:`roots`
     has been asked for `times` times, only the trees stay in memory.
     """
 
@@ -69,8 +70,8 @@ class LayerReader:
         self._waiting: list[tuple[int, int, Future[list[Change]], _Task]] = []
         self._counted = 0
 
-    def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
-        """Return the file systems of images; raises :class:`LayerError` for too many layers."""
+    def begin(self, wanted: Iterable[Wanted]) -> None:
+        """Begin to read all layers of images; raises :class:`LayerError` for too many of one."""
         tasks: dict[Digest, _Task] = {}
         # A layer of both is read once, and kept if one of them wants it kept.
         for input_, image, keep in sorted(wanted, key=lambda each: each[2]):
@@ -82,6 +83,10 @@ class LayerReader:
                 tasks[layer.diff_id] = input_.source, layer, keep
         for task in sorted(tasks.values(), key=lambda task: -task[1].descriptor.size):
             self._read(*task)
+
+    def roots(self, wanted: Sequence[Wanted]) -> list[Root]:
+        """Return the file systems of images; raises as :meth:`begin`."""
+        self.begin(wanted)
         roots = [
             Root(overlay(self._read(input_.source, each, keep).result() for each in image.layers),
                  self._layers)
