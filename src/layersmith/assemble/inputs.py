@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from layersmith.assemble.delivery import Blob
 from layersmith.assemble.places import Place
 from layersmith.errors import LockMismatch, RecipeError, intention
 from layersmith.oci.image import Image, load, load_at, select
@@ -49,6 +50,10 @@ class Input:
     def image(self, platform: Platform) -> Image:
         """Return the image of `platform`; raises :class:`NotFound`."""
         return select(self.source, self.top, platform)
+
+    def blob(self, layer: Descriptor) -> Blob:
+        """Return a layer of its images, and who has it."""
+        return Blob(layer, self.source, self.place.reference)
 
 
 # Base and builder; a builder image is made of one, which is both.

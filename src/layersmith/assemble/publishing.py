@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from layersmith.assemble.ahead import NOWHERE
 from layersmith.assemble.delivery import Delivery, Destination, bring, stale
 from layersmith.assemble.places import Place
 from layersmith.errors import OutputError, RecipeError, typed
@@ -18,6 +19,7 @@ from layersmith.errors import OutputError, RecipeError, typed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from layersmith.assemble.ahead import Ahead
     from layersmith.assemble.delivery import Blob, Stale
     from layersmith.assemble.outcome import Attached
     from layersmith.assemble.places import Repository
@@ -123,6 +125,7 @@ def publish(
     aims: Sequence[tuple[Place, Sequence[str]]],
     beside: Beside = PLAIN,
     signing: Signing | None = None,
+    ahead: Ahead = NOWHERE,
 ) -> Published | None:
     """Deliver to each place under its tags, with what is beside the images; signed, if asked.
 
@@ -141,8 +144,8 @@ def publish(
         delivery = with_attached(workshop, delivery, attached)
 
     def destination(place: Place, tags: Sequence[str]) -> Destination:
-        sink = place.sink(workshop.registries)
-        found = Destination(sink, tags)
+        sink = ahead.sink(place) or place.sink(workshop.registries)
+        found = Destination(sink, tags, begun=ahead.begun(place))
         if attached:
             from layersmith.assemble.attaching import lists_at  # noqa: PLC0415 - see above
 

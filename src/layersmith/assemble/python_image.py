@@ -81,11 +81,10 @@ class PythonImage:
 
     def blobs(self) -> list[Blob]:
         """Return the layers of all platforms, and who has them."""
-        place = self.input.place.reference
         return [
             Blob(layer, self.workshop.cache, None)
             if layer.digest in self.new
-            else Blob(layer, self.input.source, place)
+            else self.input.blob(layer)
             for image in self.images
             for layer in image.manifest.value.layers
         ]

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
-from layersmith.assemble.delivery import Blob
 from layersmith.assemble.fitting import Fit
 from layersmith.assemble.inputs import load_input
 from layersmith.assemble.moving import Moved, move_all, own_annotations
@@ -245,7 +244,7 @@ def _publication(
         return rebased_of(recipe, found, python, moved).statement(subjects)
 
     own = (
-        Blob(layer, found.source, found.place.reference)
+        found.blob(layer)
         for one in moved
         for layer in one.image.manifest.value.layers[-one.layers :]
     )
