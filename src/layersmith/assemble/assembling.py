@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import structs
 
 from layersmith import __version__
-from layersmith.assemble.ahead import NOWHERE, bringing_ahead
 from layersmith.assemble.delivery import Blob
 from layersmith.assemble.inputs import FREE, Inputs, Pinned, resolve
 from layersmith.assemble.outcome import Assembled, Outcome
@@ -24,7 +23,6 @@ from layersmith.oci.strictjson import encode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from layersmith.assemble.ahead import Ahead
     from layersmith.assemble.publishing import Signing
     from layersmith.assemble.workshop import Workshop
     from layersmith.attest.provenance import Subject
@@ -69,15 +67,14 @@ def assemble(
 
     def attempt() -> Assembled | None:
         recalled = Outcome.recall(workshop.cache, key)
-        with bringing_ahead(workshop, places) as ahead:
-            outcome = recalled or _made(workshop, target, recipe, inputs, pinned, key, ahead)
-            images = _publication(workshop, recipe, inputs, outcome)
-            if recalled is not None:
-                layers = [made.layer.layer.descriptor for made in recalled.made]
-                images = replace(images, earlier=layers)
-            tags = target.tags(outcome.python)
-            aims = [(place, (place.tag,) if place.tag else tags) for place in places]
-            done = publish(workshop, images, aims, beside, signing, ahead)
+        outcome = recalled or _made(workshop, target, recipe, inputs, pinned, key)
+        images = _publication(workshop, recipe, inputs, outcome)
+        if recalled is not None:
+            layers = [made.layer.layer.descriptor for made in recalled.made]
+            images = replace(images, earlier=layers)
+        tags = target.tags(outcome.python)
+        aims = [(place, (place.tag,) if place.tag else tags) for place in places]
+        done = publish(workshop, images, aims, beside, signing)
         if done is None:
             return None
         return Assembled(target, *inputs, outcome, done.names, done.attached, done.signed)
@@ -103,18 +100,12 @@ def assembled(
 
 
 def _made(
-    workshop: Workshop,
-    target: Target,
-    recipe: Recipe,
-    inputs: Inputs,
-    pinned: Pinned,
-    key: str,
-    ahead: Ahead = NOWHERE,
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned, key: str
 ) -> Outcome:
     """Make it, and remember it by `key` for the next run."""
     from layersmith.assemble.making import produce  # noqa: PLC0415 - see above
 
-    outcome = produce(workshop, target, recipe, inputs, pinned, ahead)
+    outcome = produce(workshop, target, recipe, inputs, pinned)
     outcome.remember(workshop.cache, key)
     return outcome
 

@@ -7,7 +7,7 @@ the same registry holds are mounted, not moved.
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from layersmith.errors import LayersmithError, MissingContent, intention
@@ -16,7 +16,6 @@ from layersmith.oci.documents import Index, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
     from layersmith.assemble.crew import Crew
@@ -27,22 +26,17 @@ if TYPE_CHECKING:
     from layersmith.oci.reference import Reference
 
 __all__ = [
-    "Begun",
     "Blob",
     "Delivery",
     "Destination",
     "Holder",
     "Stale",
     "bring",
-    "bring_blob",
     "deliver",
     "stale",
 ]
 
-# Blobs that are being brought to one place.
-Begun: TypeAlias = "Mapping[Digest, Future[None]]"
-
-_WRITERS: Final = 8
+_WRITERS: Final = 16  # most requests are small: it is the way there and back that takes time
 _HEALINGS: Final = 3
 
 
@@ -102,14 +96,12 @@ class Destination:
 
     `lists` says which tags must list what is beside the images, where the place does not.
     `settle` is called when all is there but names: who finds a tag finds what it puts, too.
-    Blobs that are `begun` are on their way already.
     """
 
     sink: Sink
     tags: Sequence[str]
     lists: Callable[[], Mapping[str, Document[Any]]] = dict
     settle: Callable[[], None] = lambda: None
-    begun: Begun = field(default_factory=dict)
 
 
 # A destination, and one of its tags that does not stand for what is delivered yet.
@@ -157,7 +149,7 @@ def bring(delivery: Delivery, tags: Sequence[Stale], crew: Crew) -> None:
     registry writes two at once, and the error names them.
     """
     waiting = list({id(destination): destination for destination, _ in tags}.values())
-    carriers = {id(d): _Carrier(delivery, d) for d in waiting}
+    carriers = {id(d): _Carrier(delivery, d.sink) for d in waiting}
     try:
         for destination in waiting:
             with intention(f"delivering to {destination.sink.name}"):
@@ -192,15 +184,6 @@ def _remembering(written: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def bring_blob(sink: Sink, blob: Blob) -> None:
-    """Bring a blob to where it is not yet; raises :class:`StoreError`."""
-    # A mount answers whether the blob is there too, in fewer requests than asking first.
-    if blob.origin is not None and sink.mount(blob.descriptor, blob.origin):
-        return
-    if not sink.has(blob.descriptor):
-        sink.put(blob.descriptor, blob.open)
-
-
 class _Carrier:
     """Brings one delivery to one sink.
 
@@ -208,9 +191,8 @@ class _Carrier:
     or never whole): then it is brought without asking, and the document again.
     """
 
-    def __init__(self, delivery: Delivery, destination: Destination) -> None:
-        self._sink = destination.sink
-        self._begun = destination.begun
+    def __init__(self, delivery: Delivery, sink: Sink) -> None:
+        self._sink = sink
         self._stages = delivery.stages
         self._blobs = {blob.descriptor.digest: blob for blob in delivery.blobs}
         self._documents = {
@@ -251,10 +233,11 @@ class _Carrier:
             self._put(named.digest)
 
     def _bring_blob(self, blob: Blob) -> None:
-        if going := self._begun.get(blob.descriptor.digest):
-            going.result()
-        else:
-            bring_blob(self._sink, blob)
+        # A mount answers whether the blob is there too, in fewer requests than asking first.
+        if blob.origin is not None and self._sink.mount(blob.descriptor, blob.origin):
+            return
+        if not self._sink.has(blob.descriptor):
+            self._put(blob.descriptor.digest)
 
     def _bring_document(self, document: Document[Any]) -> None:
         if not self._sink.has(document.descriptor):

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from layersmith.assemble.ahead import NOWHERE
 from layersmith.assemble.inputs import FREE, Pinned
 
 if TYPE_CHECKING:
-    from layersmith.assemble.ahead import Ahead
     from layersmith.assemble.builder_image import PlannedBuilder
     from layersmith.assemble.inputs import Inputs
     from layersmith.assemble.outcome import Outcome
@@ -50,16 +48,11 @@ def make(workshop: Workshop, planned: AnyPlanned) -> Outcome:
 
 
 def produce(
-    workshop: Workshop,
-    target: Target,
-    recipe: Recipe,
-    inputs: Inputs,
-    pinned: Pinned = FREE,
-    ahead: Ahead = NOWHERE,
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned = FREE
 ) -> Outcome:
-    """Plan and make, and bring layers `ahead` where that pays; raises what :func:`plan` raises."""
+    """Plan and make; raises what :func:`plan` raises."""
     if target.is_builder:
         return make(workshop, plan(workshop, target, recipe, inputs, pinned))
     from layersmith.assemble import pipeline  # noqa: PLC0415 - see above
 
-    return pipeline.produce(workshop, target, recipe, inputs, pinned, ahead)
+    return pipeline.produce(workshop, target, recipe, inputs, pinned)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from layersmith.assemble.ahead import NOWHERE
-from layersmith.assemble.delivery import Blob
 from layersmith.assemble.inputs import FREE
 from layersmith.assemble.outcome import LeftOut, Made, Outcome, TopLayer, Unresolved
 from layersmith.assemble.planned import PlannedFor
@@ -21,7 +19,6 @@ from layersmith.rootfs.entries import as_utf8
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from layersmith.assemble.ahead import Ahead
     from layersmith.assemble.inputs import Input, Inputs, Pinned
     from layersmith.assemble.reading import Wanted
     from layersmith.assemble.workshop import Workshop
@@ -71,32 +68,17 @@ def make(workshop: Workshop, planned: Planned) -> Outcome:
 
 
 def produce(
-    workshop: Workshop,
-    target: Target,
-    recipe: Recipe,
-    inputs: Inputs,
-    pinned: Pinned = FREE,
-    ahead: Ahead = NOWHERE,
+    workshop: Workshop, target: Target, recipe: Recipe, inputs: Inputs, pinned: Pinned = FREE
 ) -> Outcome:
     """Plan and make: a platform is packed as soon as it is planned, while others are read.
 
-    Layers go `ahead` once all platforms are planned and fit together. Raises what :func:`plan`
-    raises.
+    Raises what :func:`plan` raises.
     """
     job = _Job(workshop, target, recipe, *inputs)
-    count = len(recipe.chosen_platforms())
-    plans: list[Plan] = []
 
     def planned_and_made(reader: LayerReader, images: Images, epoch: int | None) -> Both:
         plan = job.plan(reader, images, epoch)
-        ahead.bring(map(job.base.blob, images[0].manifest.value.layers))
-        plans.append(plan)
-        if len(plans) == count:  # two may come here at once, which does no harm
-            job.agreed(plans)
-            ahead.release()
-        made = job.make(plan)
-        ahead.bring([Blob(made.layer.layer.descriptor, workshop.cache, None)])
-        return plan, made
+        return plan, job.make(plan)
 
     both = job.each("read, plan and pack", pinned, planned_and_made)
     return job.outcome(job.agreed([plan for plan, _ in both]), [made for _, made in both])

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from layersmith.assemble.ahead import NOWHERE
 from layersmith.assemble.delivery import Delivery, Destination, bring, stale
 from layersmith.assemble.places import Place
 from layersmith.errors import OutputError, RecipeError, typed
@@ -19,7 +18,6 @@ from layersmith.errors import OutputError, RecipeError, typed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from layersmith.assemble.ahead import Ahead
     from layersmith.assemble.delivery import Blob, Stale
     from layersmith.assemble.outcome import Attached
     from layersmith.assemble.places import Repository
@@ -125,7 +123,6 @@ def publish(
     aims: Sequence[tuple[Place, Sequence[str]]],
     beside: Beside = PLAIN,
     signing: Signing | None = None,
-    ahead: Ahead = NOWHERE,
 ) -> Published | None:
     """Deliver to each place under its tags, with what is beside the images; signed, if asked.
 
@@ -144,8 +141,8 @@ def publish(
         delivery = with_attached(workshop, delivery, attached)
 
     def destination(place: Place, tags: Sequence[str]) -> Destination:
-        sink = ahead.sink(place) or place.sink(workshop.registries)
-        found = Destination(sink, tags, begun=ahead.begun(place))
+        sink = place.sink(workshop.registries)
+        found = Destination(sink, tags)
         if attached:
             from layersmith.assemble.attaching import lists_at  # noqa: PLC0415 - see above
 
