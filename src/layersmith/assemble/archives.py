@@ -19,7 +19,7 @@ import msgspec
 
 from layersmith.analysis.dpkg import fields, installed, records
 from layersmith.debs.choosing import Held, choose, parse_wish
-from layersmith.debs.packages import Listing, Stanza, provided
+from layersmith.debs.packages import Listing, Stanza, provided, unwanted
 from layersmith.debs.release import check_release, parse_release
 from layersmith.debs.signed import Keyring, signed_text
 from layersmith.debs.sources import fitted, parse_deb822, parse_line, parse_list, read_release
@@ -100,7 +100,7 @@ class Archives:
         with self.workshop.timed("ask archive"):
             suites = self._asked(sources, codename)
         asked = [(str(digest), source.uri, source.components) for source, digest, _ in suites]
-        key = f"debian 1 {manifest} {architecture} {wishes} {asked}"
+        key = f"debian 2 {manifest} {architecture} {wishes} {asked}"
         if kept := self.workshop.cache.recall(key):
             return _CHOSEN.decode(kept).stanzas
         with self.workshop.timed("choose packages"):
@@ -120,7 +120,7 @@ class Archives:
         return found
 
     def _image(self, manifest: Digest, root: Callable[[], Root]) -> _Image:
-        key = f"debian image 1 {manifest}"
+        key = f"debian image 2 {manifest}"
         if kept := self.workshop.cache.recall(key):
             return _IMAGE.decode(kept)
         system = root()
@@ -128,8 +128,10 @@ class Archives:
         held = {}
         for package in (*installed(system), *(one for one, _ in records(system).values())):
             said = dict(fields(package.control.strip(b"\n"), package.name))
-            names = provided({"provides": said.get("provides", ("", b""))[0]}, package.name)
-            held[package.name] = Held(package.version, names)
+            about = {key: value for key, (value, *_) in said.items()}
+            held[package.name] = Held(
+                package.version, provided(about, package.name), unwanted(about, package.name)
+            )
         found = _Image(read_release(release), held)
         self.workshop.cache.remember(key, encode(found))
         return found

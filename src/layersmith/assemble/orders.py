@@ -55,6 +55,11 @@ class Order:
                 "no target and no base-image: on what?",
                 hint="give a target like 3.13-debian13, or --base-image REF",
             )
+        if self.app.debian_packages:
+            from layersmith.debs.choosing import parse_wish  # noqa: PLC0415 - for few applications
+
+            for text in self.app.debian_packages:
+                parse_wish(text)
         for key in _OF_APPS:
             if getattr(self.recipe, key) is not None:
                 raise RecipeError(f"{key} of an application stands in its table [app]")

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from difflib import get_close_matches
+from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from layersmith.analysis.debversion import debian_key
 from layersmith.debs.packages import NAME
+from layersmith.debs.relations import Clause  # noqa: TC001 - msgspec reads the annotations
 from layersmith.errors import ClosureError, NotFound, RecipeError, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from layersmith.debs.packages import Listing, Stanza
-    from layersmith.debs.relations import Clause, Relation
+    from layersmith.debs.relations import Relation
 
 __all__ = ["Held", "Wish", "choose", "parse_wish"]
 
@@ -49,6 +51,7 @@ class Held(NamedTuple):
 
     version: str
     provides: tuple[tuple[str, str], ...] = ()
+    conflicts: tuple[Clause, ...] = ()
 
 
 def parse_wish(text: str) -> Wish:
@@ -137,8 +140,10 @@ class _Choosing:
             stanza = self._todo.popleft()
             for clause in stanza.depends:
                 self._settle(stanza, clause)
-        for stanza in self.found.values():
-            self._problems += self._clashes(stanza)
+        for (name, held), (other, beside) in product(list(self._there()), repeat=2):
+            is_ours = name in self.found or other in self.found
+            if is_ours and _clashes(name, held, other, beside):
+                self._problems.append(f"{self._said(name)} does not go with {self._said(other)}")
         if self._problems:
             raise ClosureError(
                 "the packages do not fit the image",
@@ -171,7 +176,7 @@ class _Choosing:
         """Yield what is in the image, then what is added."""
         yield from self._image.items()
         for name, stanza in self.found.items():
-            yield name, Held(stanza.version, stanza.provides)
+            yield name, Held(stanza.version, stanza.provides, stanza.conflicts)
 
     def _best(self, relation: Relation) -> Stanza | None:
         """Return the package of a name, or the first by name that provides it."""
@@ -212,12 +217,15 @@ class _Choosing:
         self.found[stanza.name] = stanza
         self._todo.append(stanza)
 
-    def _clashes(self, stanza: Stanza) -> Iterator[str]:
-        """Say which packages it does not want beside it (Policy, 7.3 and 7.4)."""
-        for one in (one for clause in stanza.conflicts for one in clause):
-            for name, held in self._there():
-                if name != stanza.name and _gives(one, name, held):
-                    yield f"{stanza} does not go with {name} {held.version}"
+    def _said(self, name: str) -> str:
+        stanza = self.found.get(name)
+        return str(stanza) if stanza else f"the image's {name} {self._image[name].version}"
+
+
+def _clashes(name: str, held: Held, other: str, beside: Held) -> bool:
+    """Tell whether a package does not want another beside it (Policy, 7.3 and 7.4)."""
+    unwanted = (one for clause in held.conflicts for one in clause)
+    return name != other and any(_gives(one, other, beside) for one in unwanted)
 
 
 def _gives(relation: Relation, name: str, held: Held) -> bool:

@@ -108,19 +108,24 @@ def stanza_of(paragraph: bytes, place: str, base: str) -> Stanza:
     if _SHA256.fullmatch(said.get("sha256", "")) is None:
         raise PackageError("no SHA-256", place=where)
     wanted = ", ".join(filter(None, (said.get("pre-depends"), said.get("depends"))))
-    unwanted = ", ".join(filter(None, (said.get("conflicts"), said.get("breaks"))))
     return Stanza(
         name,
         version,
         said.get("architecture", ""),
         parse_relations(wanted, where),
-        parse_relations(unwanted, where),
+        unwanted(said, where),
         provided(said, where),
         "/".join(parts),
         int(size),
         said["sha256"],
         base,
     )
+
+
+def unwanted(said: Mapping[str, str], place: str) -> tuple[Clause, ...]:
+    """Return what a package does not want beside it (Policy, 7.3 and 7.4)."""
+    text = ", ".join(filter(None, (said.get("conflicts"), said.get("breaks"))))
+    return parse_relations(text, place)
 
 
 def provided(said: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:

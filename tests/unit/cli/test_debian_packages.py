@@ -370,7 +370,7 @@ def test_what_makes_no_sense(
         rejected(site, server, InvalidInput, f"{shown} is no http", line="odd.sources")
     prepare(site, app=app_of(server, "lib x"))
     with pytest.raises(RecipeError, match="no package of Debian"):
-        site.run("app", "build")
+        site.run("app", "build", "--base", "oci:gone:t")  # before anything is read
     prepare(site, app=app_of(server))
     with pytest.raises(RecipeError, match="no package to take"):
         site.run("app", "build")

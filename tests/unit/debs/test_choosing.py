@@ -9,6 +9,7 @@ from tests.build.debs import Deb
 
 from layersmith.debs.choosing import Held, Wish, choose, parse_wish
 from layersmith.debs.packages import Listing
+from layersmith.debs.relations import parse_relations
 from layersmith.errors import ClosureError, NotFound, RecipeError
 
 if TYPE_CHECKING:
@@ -154,10 +155,21 @@ def test_what_was_taken_in_another_version() -> None:
 def test_packages_that_do_not_go_together() -> None:
     deb = Deb("a1", "1", fields={"Breaks": "old (<< 2)", "Conflicts": "a1, b1", "Provides": "a2"})
     assert chosen(deb, image={"old": Held("2")}) == ["a1=1"]
-    with pytest.raises(ClosureError, match="a1=1 does not go with old 1"):
+    with pytest.raises(ClosureError, match="a1=1 does not go with the image's old 1"):
         chosen(deb, image={"old": Held("1")})
-    with pytest.raises(ClosureError, match="does not go with b1 1"):
+    with pytest.raises(ClosureError, match="a1=1 does not go with b1=1"):
         chosen(Deb("c1", "1", depends="a1, b1"), deb, Deb("b1", "1"), wish="c1")
+
+
+def test_what_the_image_does_not_want_beside_it() -> None:
+    held = Held("2", (), parse_relations("a1 (<< 2), mta", ""))
+    for deb in (Deb("a1", "1"), Deb("b1", "1", fields={"Provides": "mta"})):
+        with pytest.raises(ClosureError, match="image's old 2 does not go with"):
+            chosen(deb, image={"old": held}, wish=deb.name)
+    assert chosen(Deb("a1", "2"), image={"old": held}) == ["a1=2"]
+    # What two packages of the image have against each other is not ours to judge.
+    image = {"old": held, "a1": Held("1")}
+    assert chosen(Deb("c1", "1"), image=image, wish="c1") == ["c1=1"]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +206,7 @@ def test_a_name_that_is_only_provided_is_not_gone_with_either() -> None:
     """Policy, 7.4: who provides and conflicts with the same name wants to be the only one."""
     ones = [Deb(n, "1", fields={"Provides": "mta", "Conflicts": "mta"}) for n in ("a1", "b1")]
     assert chosen(*ones) == ["a1=1"]
-    with pytest.raises(ClosureError, match="a1=1 does not go with b1 1"):
+    with pytest.raises(ClosureError, match="a1=1 does not go with b1=1"):
         choose([Wish("a1"), Wish("b1")], [listing(*ones)], {})
-    with pytest.raises(ClosureError, match="a1=1 does not go with c1 2"):
+    with pytest.raises(ClosureError, match="a1=1 does not go with the image's c1 2"):
         chosen(*ones, image={"c1": Held("2", (("mta", ""),))})
