@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from tests.fakes.web import serving
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import Message
 
 
 @dataclass
@@ -27,42 +28,22 @@ class FileServer:
     tag: str = ""
     status: int = 0
 
+    def answer(self, path: str, headers: Message) -> tuple[int, dict[str, str], bytes]:
+        """Note what is asked, and answer it."""
+        name = unquote(path.lstrip("/"))
+        self.asked.append(name)
+        self.users += headers.get_all("Authorization", [])
+        tagged = {"ETag": self.tag} if self.tag else {}
+        if self.tag and headers.get("If-None-Match") == self.tag:
+            return 304, tagged, b""
+        body = self.files.get(name)
+        return self.status or (404 if body is None else 200), tagged, body or b""
+
 
 @contextmanager
 def serve_files(files: dict[str, bytes]) -> Iterator[FileServer]:
     """Serve files until the block ends; they may change meanwhile."""
     served = FileServer(files)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            path = unquote(self.path.lstrip("/"))
-            served.asked.append(path)
-            served.users += self.headers.get_all("Authorization", [])
-            body = served.files.get(path)
-            status = served.status or (404 if body is None else 200)
-            if served.tag and self.headers.get("If-None-Match") == served.tag:
-                status, body = 304, b""
-            self.send_response(status)
-            if served.tag:
-                self.send_header("ETag", served.tag)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(body or b"")
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(served.answer) as host:
+        served.url = f"http://{host}"
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+
+from tests.fakes.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,29 +104,8 @@ def serve_index(*wheels: Made, **how: Any) -> Iterator[PackageIndex]:
     """Serve an index until the block ends."""
     index = PackageIndex(list(wheels), **how)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            status, headers, body = index.answer(self.path, self.headers.get("Authorization", ""))
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    index.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(
+        lambda path, headers: index.answer(path, headers.get("Authorization", ""))
+    ) as host:
+        index.host = host
         yield index
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
