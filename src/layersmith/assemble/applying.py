@@ -28,7 +28,7 @@ from layersmith.assemble.record import APPLICATION
 from layersmith.assemble.standing import CREATED, Said, Standing, put_on
 from layersmith.assemble.wheels import Shop, missing_error
 from layersmith.errors import RecipeError, intention
-from layersmith.oci.image import NewLayer, make_index
+from layersmith.oci.derived import NewLayer, make_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,8 +28,8 @@ from layersmith.assemble.reading import READERS, LayerReader, epoch_of, mending,
 from layersmith.assemble.record import stated, wheels_record
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
+from layersmith.oci.derived import NewLayer, Settings, derive, make_index
 from layersmith.oci.digest import Digest
-from layersmith.oci.image import NewLayer, Settings, derive, make_index
 from layersmith.plan.placing import Placing
 from layersmith.plan.plan import Platformed, python_version
 from layersmith.plan.soundness import check_image, check_start, check_target

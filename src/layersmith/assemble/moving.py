@@ -11,7 +11,7 @@ from layersmith.assemble.fitting import Fit, Fitting
 from layersmith.assemble.reading import epoch_of, moment
 from layersmith.assemble.standing import CREATED, put_on
 from layersmith.errors import ClosureError, intention, one_line
-from layersmith.oci.image import NewLayer
+from layersmith.oci.derived import NewLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

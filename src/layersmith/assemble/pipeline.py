@@ -13,7 +13,7 @@ from layersmith.assemble.reading import READERS, LayerReader, epoch_of, mending,
 from layersmith.assemble.record import stated
 from layersmith.assemble.toplayer import make_layer
 from layersmith.errors import RecipeError, intention
-from layersmith.oci.image import NewLayer, Settings, derive, make_index
+from layersmith.oci.derived import NewLayer, Settings, derive, make_index
 from layersmith.rootfs.entries import as_utf8
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from layersmith.assemble.places import Place
 from layersmith.assemble.reading import READERS, LayerReader, mending
 from layersmith.assemble.record import APPLICATION, WHEELS, is_ours, recorded
 from layersmith.errors import InvalidInput, RecipeError, intention
-from layersmith.oci.image import OUR_KEYS
+from layersmith.oci.derived import OUR_KEYS
 from layersmith.oci.strictjson import encode
 from layersmith.recipe.target import Target
 from layersmith.rootfs.entries import Directory

@@ -40,13 +40,9 @@ from layersmith.errors import (
     intention,
     one_line,
 )
+from layersmith.oci.derived import OUR_KEYS, make_index
 from layersmith.oci.documents import Index
-from layersmith.oci.image import (
-    OUR_KEYS,
-    every_image,
-    image_of,
-    make_index,
-)
+from layersmith.oci.image import every_image, image_of
 from layersmith.recipe.recipe import Recipe
 from layersmith.recipe.target import Target
 

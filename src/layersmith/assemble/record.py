@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from layersmith import __version__
 from layersmith.errors import InvalidInput
+from layersmith.oci.derived import OUR_KEYS
 from layersmith.oci.digest import Digest
-from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.strictjson import decode, encode, typed
 from layersmith.recipe.shape import parse_shape, shape_digest, shape_json
 

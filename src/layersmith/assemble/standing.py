@@ -14,14 +14,15 @@ import msgspec
 
 from layersmith.assemble.record import APPLICATION
 from layersmith.errors import InvalidInput
+from layersmith.oci.derived import OUR_KEYS, Settings, derive
 from layersmith.oci.digest import Digest
-from layersmith.oci.image import OUR_KEYS, Settings, derive
 from layersmith.oci.strictjson import decode, encode, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from layersmith.oci.image import Image, Layer, NewLayer
+    from layersmith.oci.derived import NewLayer
+    from layersmith.oci.image import Image, Layer
 
 __all__ = [
     "CREATED",

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from layersmith.errors import LayersmithError, RecipeError, one_line, typed
+from layersmith.oci.derived import OUR_KEYS
 from layersmith.oci.documents import Platform
-from layersmith.oci.image import OUR_KEYS
 from layersmith.oci.reference import valid_registry
 from layersmith.recipe.application import App
 from layersmith.recipe.trials import Http, Trial, check_trials

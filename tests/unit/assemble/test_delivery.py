@@ -14,7 +14,8 @@ from layersmith.assemble.crew import Crew
 from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
 from layersmith.errors import RegistryError, VerificationError
 from layersmith.oci.content import NoProgress, Opener, read_document
-from layersmith.oci.image import load, make_index, select
+from layersmith.oci.derived import make_index
+from layersmith.oci.image import load, select
 from layersmith.oci.reference import Reference
 from layersmith.stores.cache import Cache, CachedSource
 from layersmith.stores.layout import Layout

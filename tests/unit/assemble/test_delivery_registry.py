@@ -16,8 +16,9 @@ from layersmith.assemble.crew import Crew
 from layersmith.assemble.delivery import Blob, Delivery, Destination, deliver
 from layersmith.errors import LayersmithError, MissingContent, RegistryError
 from layersmith.oci.content import NoProgress
+from layersmith.oci.derived import make_index
 from layersmith.oci.documents import Platform
-from layersmith.oci.image import load, make_index, select
+from layersmith.oci.image import load, select
 from layersmith.oci.reference import Reference
 from layersmith.stores.cache import Cache, CachedSource
 from layersmith.stores.registry import Registries

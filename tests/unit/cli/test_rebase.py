@@ -24,9 +24,10 @@ from tests.unit.cli.test_app import both_platforms, no_index, prepare
 
 from layersmith.errors import ClosureError, InvalidInput, NotFound, RecipeError
 from layersmith.oci.content import held
+from layersmith.oci.derived import NewLayer, Settings, derive
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
-from layersmith.oci.image import Image, Layer, NewLayer, Settings, derive, load, select
+from layersmith.oci.image import Image, Layer, load, select
 from layersmith.stores.layout import Layout
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import pytest
 from tests.build.image import AMD64, ARM64, DOCKER_LAYER, Made, descriptor
 from tests.fakes.memory import Memory
 
+from layersmith.oci.derived import NewLayer, Settings, derive, make_index
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Platform
-from layersmith.oci.image import Image, Layer, NewLayer, Settings, derive, load, make_index, select
+from layersmith.oci.image import Image, Layer, load, select
 
 LAYER = Layer(descriptor(b"top", f"{OCI_LAYER}+gzip"), Digest.of(b"top uncompressed"))
 ADDED = NewLayer(LAYER, "layersmith assemble 3.13-debian13")

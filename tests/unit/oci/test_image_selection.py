@@ -20,8 +20,9 @@ from tests.build.image import (
 from tests.fakes.memory import Memory
 
 from layersmith.errors import DigestMismatch, DocumentError, NotFound
+from layersmith.oci.derived import make_index
 from layersmith.oci.documents import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Platform
-from layersmith.oci.image import Image, load, make_index, select
+from layersmith.oci.image import Image, load, select
 
 if TYPE_CHECKING:
     from layersmith.oci.documents import Descriptor
