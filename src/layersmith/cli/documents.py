@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from layersmith.errors import one_line
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -29,17 +27,14 @@ def write_document(cache: Cache, content: Descriptor, path: Path | None) -> None
 
     Raises :class:`OutputError`.
     """
-    from layersmith.stores.files import appearing, disk_errors
+    from layersmith.stores.files import write_whole
 
     with cache.open(content) as stream:
         raw = stream.read()
     if path is None:
         sys.stdout.buffer.write(raw)
         return
-    with disk_errors(f"writing {one_line(str(path))}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with appearing(path) as file:
-            file.write(raw)
+    write_whole(path, raw)
 
 
 def write_attached(cache: Cache, attached: Sequence[Attached], stem: str, folder: Path) -> None:

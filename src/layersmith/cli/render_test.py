@@ -99,13 +99,10 @@ def _platform(tested: PlatformReport) -> dict[str, Any]:
 
 def write_junit(report: Report, path: Path) -> None:
     """Write the results as JUnit's XML; raises :class:`OutputError`."""
-    from layersmith.stores.files import appearing, disk_errors
+    from layersmith.stores.files import write_whole
 
     text = "\n".join(['<?xml version="1.0" encoding="utf-8"?>', *_suites(report), ""])
-    with disk_errors(f"writing {one_line(str(path))}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with appearing(path) as file:
-            file.write(text.encode())
+    write_whole(path, text.encode())
 
 
 def _suites(report: Report) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from layersmith.errors import OutputError
+from layersmith.errors import OutputError, one_line
 from layersmith.stores.locks import temporary, try_lock
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "at_once",
     "disk_errors",
     "local_path",
+    "write_whole",
 ]
 
 _HINTS = {
@@ -162,8 +163,10 @@ def appearing(
 
     A file that was renamed may be taken back by a power cut until its directory is synced
     too. Where that fails it is an error, except for the `last` file of all: it is there now,
-    and to say that it is not would be wrong.
+    and to say that it is not would be wrong. A device or a pipe is never replaced.
     """
+    if _is_fed(path):
+        raise OSError(errno.EEXIST, "no file, but a device or a pipe", str(path))
     handle, name = temporary(beside or path.parent)
     try:
         with os.fdopen(handle, "wb", buffering=0) as file:
@@ -185,6 +188,38 @@ def appearing(
     if durable:
         with contextlib.suppress(*[OSError] if last else []):
             _sync_directory(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write what a user wants in a file: it appears; a device, a pipe or /dev/stdout is fed.
+
+    Raises :class:`OutputError`.
+    """
+    with disk_errors(f"writing {one_line(str(path))}"):
+        if _is_fed(path):
+            with open(path, "ab", buffering=0, opener=_to_feed) as stream:
+                Appearing(stream, path).write(data)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as file:
+            file.write(data)
+
+
+def _is_fed(path: Path) -> bool:
+    """Tell whether it is no file that may be replaced: not even root's /dev/null is."""
+    try:
+        mode = path.stat().st_mode
+        is_of_process = path.is_symlink() and os.readlink(path).startswith("/proc/")  # noqa: PTH115 - not the last of links
+    except OSError:
+        return False
+    return is_of_process or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _to_feed(path: str, flags: int) -> int:
+    # A pipe that nobody reads from is an error, and not waited for.
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(handle, True)
+    return handle
 
 
 def _sync_directory(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layersmith.errors import OutputError
-from layersmith.stores.files import appearing, disk_errors
+from layersmith.stores.files import appearing, disk_errors, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,3 +180,23 @@ def test_a_fresh_file_takes_no_place_of_another_that_came_meanwhile(
     assert path.read_bytes() == b"ours"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_device_and_no_pipe_is_replaced_but_fed(tmp_path: Path) -> None:
+    null, pipe, out = tmp_path / "null", tmp_path / "pipe", tmp_path / "out"
+    null.symlink_to(os.devnull)
+    os.mkfifo(pipe)
+    with (tmp_path / "file").open("w+b") as file:
+        out.symlink_to(f"/proc/self/fd/{file.fileno()}")  # as /dev/stdout is
+        for path in (null, pipe, out):
+            with pytest.raises(OutputError, match="a device or a pipe"), disk_errors("x"):
+                write(path, 1, 1)
+        with pytest.raises(OutputError, match=r"writing .*pipe: No such device"):
+            write_whole(pipe, b"nobody reads")
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        for path in (null, pipe, out):
+            write_whole(path, b"bytes")
+        assert os.read(reader, 10) == file.read() == b"bytes"
+        os.close(reader)
+    assert null.is_char_device()
+    assert names(tmp_path) == ["file", "null", "out", "pipe"]
