@@ -1,11 +1,14 @@
 """Whether a module can be imported in the image: from the source, what is installed, or Python.
 
-What decides at run time (finders, ``PYTHONPATH``, ``.pth`` files) is not known here, so a module is
-called missing only where nothing of these is in play.
+What decides at run time (finders, ``PYTHONPATH``, ``.pth`` files, ``sitecustomize``, what a package
+does to its ``__path__``) is not known here, so a module is called missing only where nothing of
+these is in play.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,19 +25,23 @@ __all__ = ["PATH_FILE", "Modules"]
 # Lets every program of the environment import what is in the application's directory.
 PATH_FILE: Final = "layersmith-app.pth"
 _ENDINGS: Final = (".py", ".pyc", ".so")
+# How a module says that there are others below it than one sees.
+_OWN_WAY: Final = re.compile(rb"__path__|sys\.modules|meta_path")
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
     """Where Python looks: `files` are the paths of the source, `installed` all of the environment.
 
-    `root` is the image below, and is asked for where a module is in neither.
+    `root` is the image below, and is asked for where a module is in neither; `read` gives the bytes
+    of a file of the source, None for a link.
     """
 
     interpreter: Interpreter
     files: Collection[str]
     installed: Collection[str]
     root: Callable[[], Root]
+    read: Callable[[str], bytes | None]
 
     def has(self, name: str) -> bool:
         """Tell whether ``name`` (dotted) is there, or may be."""
@@ -44,7 +51,8 @@ class Modules:
             _is_among(self.files, name.replace(".", "/"))
             # A package of others may find its modules in ways of its own.
             or _is_among(self.installed, f"{packages}{top}")
-            or any(map(self._changes_paths, self.installed))
+            or self._changes_paths(packages)
+            or self._has_own_way(name)
             or self._is_of_python(top)
         )
 
@@ -57,12 +65,36 @@ class Modules:
                     return file.removesuffix(f"{path}{ending}")
         return ""
 
-    def _changes_paths(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        is_of_site = folder == site_packages(self.interpreter)
-        return is_of_site and name.endswith(".pth") and name != PATH_FILE
+    def _changes_paths(self, packages: str) -> bool:
+        """Tell whether something of the environment or the source says where else Python looks."""
+        custom = "sitecustomize"
+        return (
+            _is_among(self.files, custom)
+            or _is_among(self.installed, f"{packages}{custom}")
+            or any(
+                path.startswith(packages)
+                and path.endswith(".pth")
+                and path.removeprefix(packages) != PATH_FILE
+                and "/" not in path.removeprefix(packages)
+                for path in self.installed
+            )
+        )
+
+    def _has_own_way(self, name: str) -> bool:
+        """Tell whether a module above `name` may bring it: compiled ones often do."""
+        above = name.replace(".", "/")
+        while above := above.rpartition("/")[0]:
+            for file in self.files:
+                if not (_is_file_of(file, above) or _is_file_of(file, f"{above}/__init__")):
+                    continue
+                text = self.read(file) if file.endswith(".py") else None
+                if text is None or _OWN_WAY.search(text):
+                    return True
+        return False
 
     def _is_of_python(self, top: str) -> bool:
+        if top in sys.builtin_module_names:
+            return True
         tree, library = self.root().tree, self.interpreter.library
         places = (f"{library}/{top}", f"{library}/{top}.py")
         if any(tree.lookup(place) is not None for place in places):

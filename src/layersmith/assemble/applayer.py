@@ -66,6 +66,11 @@ class _Parts:
     files: frozenset[str]
     wheel: Chosen | None = None
 
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file of the source; None for a link."""
+        entry = self.entries[f"{APP}/{path}"]
+        return self.contents.read(entry) if isinstance(entry, File) else None
+
 
 def make_application(
     app: App,
@@ -96,7 +101,7 @@ def make_application(
         _take_source(read_source(app, folder, ours), interpreter, site, parts)
     names = environment.scripts | scripts_in(site.entries, python_scripts(site.entries))
     installed = {*environment.paths, *site.entries}
-    modules = Modules(interpreter, parts.files, installed, root)
+    modules = Modules(interpreter, parts.files, installed, root, parts.read)
     start = find_start(app.entrypoint, names, parts.files, modules if is_plain else None)
     if start.calls is not None:
         from layersmith.apps.installing import launcher  # noqa: PLC0415 - only for functions

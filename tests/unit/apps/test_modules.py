@@ -19,11 +19,20 @@ PYTHON = {
 }
 
 
-def modules(*paths: str) -> Modules:
-    """Return what can be imported with a source of `paths`, or what they name in full."""
+def modules(*paths: str, text: bytes = b"") -> Modules:
+    """Return what can be imported with a source of `paths`, or what they name in full.
+
+    Every file of the source is `text`, and link.py a link.
+    """
     installed = {path for path in paths if path.startswith(SITE)}
     interpreter = Interpreter("3.13.5", "x86_64", (2, 41))
-    return Modules(interpreter, set(paths) - installed, installed, lambda: root(PYTHON))
+    return Modules(
+        interpreter,
+        set(paths) - installed,
+        installed,
+        lambda: root(PYTHON),
+        lambda path: text if path != "link.py" else None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,12 @@ def modules(*paths: str) -> Modules:
         ("timeit", "x.py"),
         ("http.server", "x.py"),
         ("_bz2", "x.py"),
+        ("sys", "x.py"),  # in no file
+        ("hidden", "sitecustomize.py"),  # that may say where
+        ("hidden", f"{SITE}/sitecustomize/__init__.py"),
+        ("shop.main", "shop.cpython-313-x86_64-linux-gnu.so"),  # a whole package, compiled
+        ("shop.main", "shop/__init__.abi3.so"),
+        ("link.main", "link.py"),
     ],
 )
 def test_what_can_be_imported(name: str, path: str) -> None:
@@ -64,11 +79,21 @@ def test_what_can_be_imported(name: str, path: str) -> None:
         ("demo", f"{SITE}/x/demo.py"),
         ("demo", f"{SITE}/{PATH_FILE}"),
         ("demo", f"{SITE}/x/elsewhere.pth"),
+        ("demo", "lib/sitecustomize.py"),
         ("bz2", "x.py"),
     ],
 )
 def test_what_cannot(name: str, path: str) -> None:
     assert not modules(path).has(name)
+
+
+@pytest.mark.parametrize("text", [b"__path__ += [x]", b"import sys\nsys.modules['a'] = b"])
+def test_a_package_may_find_its_modules_in_a_way_of_its_own(text: bytes) -> None:
+    assert modules("shop.py", text=text).has("shop.main")
+    package = modules("shop/__init__.py", text=text)
+    assert package.has("shop.main.deep")
+    assert not package.has("shopping.main")
+    assert not modules("shop/__init__.py", text=b"import os").has("shop.main")
 
 
 @pytest.mark.parametrize("text", ["shop.main:run", "-m shop.main", "-m shop.main --fast"])
