@@ -45,6 +45,8 @@ class Modules:
 
     def has(self, name: str) -> bool:
         """Tell whether ``name`` (dotted) is there, or may be."""
+        if "/" in name or not all(name.split(".")):
+            return False  # a path, or relative to nothing
         packages = f"{site_packages(self.interpreter)}/"
         top = name.partition(".")[0]
         return (
@@ -55,6 +57,13 @@ class Modules:
             or self._has_own_way(name)
             or self._is_of_python(top)
         )
+
+    def runs(self, name: str) -> bool:
+        """Tell whether ``-m name`` finds what it runs: of a package that is its ``__main__``."""
+        path = name.replace(".", "/")
+        is_package = any(file.startswith(f"{path}/") for file in self.files)
+        is_more = any(_is_file_of(file, path) for file in self.files)
+        return not is_package or is_more or self.has(f"{name}.__main__")
 
     def nearest(self, name: str) -> str:
         """Return the directory of the source below which the module is, "" if there is none."""

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LAUNCHER", "Start", "find_start"]
 
-_FUNCTION: Final = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", re.ASCII)
 _PYTHON: Final = f"/{VENV}/bin/python"
+# The environment's own names of it.
+_PYTHONS: Final = re.compile(r"python(?:3(?:\.[0-9]+)?)?", re.ASCII)
+_OF_SHELLS: Final = (".sh", ".bash")
 # Where the script is that calls a function.
 LAUNCHER: Final = f"{VENV}/bin/layersmith-start"
 
@@ -29,6 +31,7 @@ class Start(NamedTuple):
 
 class _Modules(Protocol):
     def has(self, name: str, /) -> bool: ...
+    def runs(self, name: str, /) -> bool: ...
     def nearest(self, name: str, /) -> str: ...
 
 
@@ -50,23 +53,47 @@ def find_start(
     if not words:
         return Start((_PYTHON,))
     if words[0] == "-m":
-        _check_module(words[1], modules)
+        _check_run(words[1], modules)
         return Start((_PYTHON, *words))
     first, rest = words[0], words[1:]
-    if match := _FUNCTION.fullmatch(first):
-        _check_module(match[1], modules)
-        return Start((_PYTHON, f"/{LAUNCHER}", *rest), (match[1], match[2]))
+    if calls := _function(first):
+        _check_module(calls[0], modules)
+        return Start((_PYTHON, f"/{LAUNCHER}", *rest), calls)
     if first in scripts:
+        if _PYTHONS.fullmatch(first) and rest[:1] == ("-m",):
+            _check_run("".join(rest[1:2]), modules)
         python = (_PYTHON,) if scripts[first] else ()
         return Start((*python, f"/{VENV}/bin/{first}", *rest))
     path = first.removeprefix(f"/{APP}/").removeprefix("./")
     if path in files:
+        if path.endswith(_OF_SHELLS):
+            raise RecipeError(
+                f"entrypoint {one_line(first, 60)!r} is for a shell, and Python would run it",
+                hint="write module:function, -m module or a file for Python; "
+                "variables stand in [app.env]",
+            )
         return Start((_PYTHON, f"/{APP}/{path}", *rest))
     there = ", ".join(sorted(scripts)[:12]) or "none"
     raise RecipeError(
         f"entrypoint {one_line(first, 60)!r}: no such script",
         hint=f"write module:function, -m module, a path of the source or a script: {there}",
     )
+
+
+def _function(text: str) -> tuple[str, str] | None:
+    """Return module and function of ``module:function``; both may be dotted."""
+    module, _, attribute = text.partition(":")
+    parts = (*module.split("."), *attribute.split("."))
+    return (module, attribute) if all(map(str.isidentifier, parts)) else None
+
+
+def _check_run(name: str, modules: _Modules | None) -> None:
+    _check_module(name, modules)
+    if modules is not None and not modules.runs(name):
+        raise RecipeError(
+            f"entrypoint: -m {one_line(name, 60)} is a package without a __main__.py",
+            hint="name a module of it, write module:function, or add the file",
+        )
 
 
 def _check_module(name: str, modules: _Modules | None) -> None:

@@ -80,11 +80,43 @@ def test_what_can_be_imported(name: str, path: str) -> None:
         ("demo", f"{SITE}/{PATH_FILE}"),
         ("demo", f"{SITE}/x/elsewhere.pth"),
         ("demo", "lib/sitecustomize.py"),
+        ("shop/main", "shop/main.py"),
+        (".shop", "shop.py"),
+        ("shop.", "shop.py"),
+        ("", "shop.py"),
         ("bz2", "x.py"),
     ],
 )
 def test_what_cannot(name: str, path: str) -> None:
     assert not modules(path).has(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "runs"),
+    [
+        ("shop.py", True),
+        ("shop/__main__.py", True),
+        ("shop/__main__/__init__.py", True),
+        ("shop", True),  # a link
+        ("shop/__init__.py", False),
+        ("shop/main.py", False),
+        (f"{SITE}/shop/__init__.py", True),  # nobody looks into those of others
+    ],
+)
+@pytest.mark.parametrize("text", ["-m shop", "python -m shop -v", "python3.13 -m shop"])
+def test_a_package_is_run_by_its_main(text: str, path: str, runs: bool) -> None:
+    scripts = {"python": False, "python3.13": False}
+    if runs:
+        assert find_start(text, scripts, set(), modules(path)).calls is None
+        return
+    with pytest.raises(RecipeError, match=r"shop is a package without a __main__\.py"):
+        find_start(text, scripts, set(), modules(path))
+
+
+@pytest.mark.parametrize("text", ["python -m shpo", "python3 -m", "-m ''", "-m shop/main"])
+def test_a_module_for_python_is_looked_for_too(text: str) -> None:
+    with pytest.raises(RecipeError, match="no module"):
+        find_start(text, {"python": False, "python3": False}, set(), modules("shop/main.py"))
 
 
 @pytest.mark.parametrize("text", [b"__path__ += [x]", b"import sys\nsys.modules['a'] = b"])

@@ -196,6 +196,7 @@ SCRIPTS = {"gunicorn": True, "shell": False}
         ("main.py", (PYTHON, "/app/main.py"), None),
         ("./main.py", (PYTHON, "/app/main.py"), None),
         ("/app/main.py x", (PYTHON, "/app/main.py", "x"), None),
+        ("größe:läuft", (PYTHON, "/app/.venv/bin/layersmith-start"), ("größe", "läuft")),
     ],
 )
 def test_entry_points(
@@ -204,7 +205,15 @@ def test_entry_points(
     assert find_start(text, SCRIPTS, {"main.py"}) == (words, calls)
 
 
-@pytest.mark.parametrize("text", ["nothing", "-x", "-m", "'x", "evil:run()", "a b:c"])
+@pytest.mark.parametrize(
+    "text", ["nothing", "-x", "-m", "'x", "evil:run()", "a b:c", "a.:b", "a:²"]
+)
 def test_what_is_no_entry_point(text: str) -> None:
     with pytest.raises(RecipeError, match="entrypoint"):
         find_start(text, SCRIPTS, set())
+
+
+def test_a_script_for_a_shell_is_none_for_python() -> None:
+    with pytest.raises(RecipeError, match=r"'\./start\.sh' is for a shell") as caught:
+        find_start("./start.sh", SCRIPTS, {"start.sh"})
+    assert "[app.env]" in caught.value.hint
