@@ -7,11 +7,10 @@ child is a leaf here, and a blob to whoever copies.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from layersmith.errors import DocumentError, NotFound
+from layersmith.errors import DocumentError, LayersmithError, NotFound
 from layersmith.oci.content import Source, is_manifest, read_document
 from layersmith.oci.documents import INDEX_TYPES, Descriptor, Document, Index, Manifest
 
@@ -25,6 +24,7 @@ __all__ = ["MAX_NESTING", "MAX_TOGETHER", "Node", "Visited", "find_below", "walk
 MAX_NESTING: Final = 3
 MAX_TOGETHER: Final = 8 << 20  # bytes; read, they take thirty times as much memory
 _MAX_DOCUMENTS: Final = 1000
+_MAX_SEARCHED: Final = 10_000
 _MAX_NODES: Final = 10_000
 
 
@@ -93,26 +93,48 @@ def walk(source: Source, top: Descriptor) -> Node:
 
 
 def find_below(source: Source, tops: Iterable[Descriptor], digest: str) -> Descriptor | None:
-    """Return the manifest or index `digest` as an index among `tops`, or below one, names it.
+    """Return the manifest or index `digest` that an index among `tops`, or below one, names.
 
-    An index that is not there is passed over. Raises as :func:`walk`.
+    Nothing that this index says of it beside is believed: neither a platform nor annotations.
+    What is not there is passed over, what is not as it is named too, if `digest` is elsewhere.
+    Raises as :func:`walk`, but for more than 10,000 documents.
     """
-    visited = Visited(source.name, documents=_MAX_DOCUMENTS, together=MAX_TOGETHER)
+    visited = Visited(source.name, documents=_MAX_SEARCHED, together=MAX_TOGETHER)
+    wrong: LayersmithError | None = None
+
+    def read(here: Descriptor) -> Document[Any] | None:
+        nonlocal wrong
+        visited.add(here)
+        try:
+            return _read(source, here)
+        except NotFound:
+            return None
+        except LayersmithError as error:
+            wrong = wrong or error
+            return None
+
     level = list(tops)
     for _ in range(MAX_NESTING + 1):
         below: list[Descriptor] = []
         for index in level:
             if index.media_type not in INDEX_TYPES or visited.has(index):
                 continue
-            visited.add(index)
-            with suppress(NotFound):
-                document = Document.parse(read_document(source, index), index, Index)
-                below += filter(is_manifest, document.value.manifests)
-        for child in below:
-            if child.digest == digest:
-                return child
+            document = read(index)
+            children = document.value.manifests if document is not None else ()
+            below += (child for child in children if child.media_type in INDEX_TYPES)
+            for child in children:
+                bare = Descriptor(media_type=child.media_type, digest=child.digest, size=child.size)
+                if child.digest == digest and is_manifest(child) and read(bare):
+                    return bare
         level = below
+    if wrong is not None:
+        raise wrong
     return None
+
+
+def _read(source: Source, here: Descriptor) -> Document[Any]:
+    kind = Index if here.media_type in INDEX_TYPES else Manifest
+    return Document[Any].parse(read_document(source, here), here, kind)
 
 
 class _Walk:
@@ -142,5 +164,4 @@ class _Walk:
 
     def _read(self, here: Descriptor) -> Document[Any]:
         self._visited.add(here)
-        kind = Index if here.media_type in INDEX_TYPES else Manifest
-        return Document[Any].parse(read_document(self._source, here), here, kind)
+        return _read(self._source, here)

@@ -6,10 +6,10 @@ import pytest
 from tests.build.image import AMD64, ARM64, Made, for_platform, put, put_index, shown
 from tests.fakes.memory import Memory
 
-from layersmith.errors import DocumentError, NotFound
+from layersmith.errors import DocumentError, NotFound, SizeMismatch, VerificationError
 from layersmith.oci import graph
-from layersmith.oci.documents import OCI_MANIFEST
-from layersmith.oci.graph import walk
+from layersmith.oci.documents import OCI_INDEX, OCI_MANIFEST
+from layersmith.oci.graph import find_below, walk
 
 
 def test_children_come_before_their_parents() -> None:
@@ -94,3 +94,55 @@ def test_indexes_that_name_one_another_again_and_again_are_refused() -> None:
     with pytest.raises(DocumentError, match="more than 10000 entries"):
         walk(memory, top)
     assert len(memory.asked("open")) == 4
+
+
+def test_what_is_below_an_index_has_nothing_of_what_the_index_says() -> None:
+    memory = Memory()
+    one = Made().put(memory)
+    said = {**for_platform(one, ARM64), "annotations": {"a": "lie"}}
+    assert find_below(memory, [put_index(memory, [said])], one.digest) == one
+    assert find_below(memory, [one], one.digest) is None
+
+
+def test_what_is_not_there_is_not_below() -> None:
+    memory = Memory()
+    one, two = Made().put(memory), Made(platform=ARM64).put(memory)
+    gone = put_index(memory, [shown(one)])
+    top = put_index(memory, [shown(one), shown(two)])
+    del memory.blobs[one.digest], memory.blobs[gone.digest]
+    assert find_below(memory, [gone, top], one.digest) is None
+    assert find_below(memory, [gone, top], two.digest) == two
+
+
+def test_what_is_wrong_beside_does_not_matter_where_it_is_found() -> None:
+    memory = Memory()
+    one = Made().put(memory)
+    lie = put_index(memory, [{**shown(one), "size": one.size + 1}])
+    rotten, right = put(memory, b"{", OCI_INDEX), put_index(memory, [shown(one)])
+    assert find_below(memory, [lie, rotten, right], one.digest) == one
+    with pytest.raises(SizeMismatch):
+        find_below(memory, [lie, rotten], one.digest)
+    with pytest.raises(DocumentError):
+        find_below(memory, [rotten, lie], one.digest)
+    memory.blobs[rotten.digest] = b"}"
+    with pytest.raises(VerificationError):
+        find_below(memory, [rotten], one.digest)
+
+
+def test_a_layout_of_many_images_is_searched() -> None:
+    memory = Memory()
+    one = Made().put(memory)
+    tops = [put_index(memory, [], annotations={"n": str(n)}) for n in range(1500)]
+    assert find_below(memory, [*tops, put_index(memory, [shown(one)])], one.digest) == one
+
+
+def test_a_digest_that_is_named_again_and_again_is_not_read_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = Memory()
+    one = Made().put(memory)
+    top = put_index(memory, [{**shown(one), "size": one.size + n} for n in range(1, 100)])
+    monkeypatch.setattr(graph, "MAX_TOGETHER", top.size + 10 * one.size)
+    with pytest.raises(DocumentError, match="MiB of documents"):
+        find_below(memory, [top], one.digest)
+    assert memory.asked("open").count(one.digest) < 10
