@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FILE_KINDS", "Place", "Repository"]
 
 FILE_KINDS: Final = ("oci", "oci-archive", "docker-archive")
+_DIGEST: Final = re.compile(r"@(?=sha(?:256|512):)")
 
 
 class Repository(Source, Sink, Protocol):
@@ -166,19 +168,19 @@ def _hint(kind: str, text: str) -> str:
 
 
 def _laid_out(kind: str, rest: str) -> Place:
-    path, at, digest = rest.partition("@sha256:")
+    path, *digests = _DIGEST.split(rest, maxsplit=1)
     head, colon, tail = path.rpartition(":")
     tag = tail if colon and "/" not in tail else None
     where = head if tag is not None else path
     if not where or (tag is not None and not valid_tag(tag)):
         raise InvalidReference(rest)
-    found = Digest(f"sha256:{digest}") if at else None
+    found = Digest(digests[0]) if digests else None
     return Place(kind=kind, path=Path(where), tag=tag, digest=found)
 
 
 def _archived(rest: str) -> Place:
     where, colon, name = rest.partition(":")
-    if not where or (colon and not name):
+    if not where or (colon and not name) or _DIGEST.search(rest):
         raise InvalidReference(rest)
     if "/" in name or ":" in name:
         reference = Reference.parse(name)

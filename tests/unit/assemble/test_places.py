@@ -15,6 +15,7 @@ from layersmith.stores.layout import Layout
 from layersmith.stores.registry import Registries
 
 DIGEST = Digest.of(b"x")
+LONG = Digest.of(b"x", "sha512")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,7 @@ DIGEST = Digest.of(b"x")
         ("oci:a:b/", "oci:a:b/", "latest"),
         ("oci:a:b/:t", "oci:a:b:t", "t"),
         (f"oci:dir:t@{DIGEST}", f"oci:dir:t@{DIGEST}", DIGEST),
+        (f"oci:dir:t@{LONG}", f"oci:dir:t@{LONG}", LONG),
         ("oci-archive:a.tar", "oci-archive:a.tar", "latest"),
         ("oci-archive:d/a.tar:t", "oci-archive:d/a.tar:t", "t"),
         (f"oci-archive:a.tar@{DIGEST}", f"oci-archive:a.tar@{DIGEST}", DIGEST),
@@ -64,7 +66,7 @@ def test_reads_every_form(text: str, full: str, identifier: str) -> None:
         "", "oci:", "oci::t", "oci:dir:", "oci:dir:-t", "oci-archive:", "oci-archive::t",
         "oci-archive:a.tar:t t", "docker-archive:", "docker-archive::t", "docker-archive:a.tar:",
         "docker-archive:a.tar:UP/x:t", "docker-archive:a.tar:-", "oci:dir@sha256:12",
-        f"docker-archive:a.tar:team/x@{DIGEST}", "Oci:dir", "dir:x/y", "\x1b]0;x",
+        f"docker-archive:a.tar:team/x@{DIGEST}", f"docker-archive:a.tar@{DIGEST}", "Oci:dir", "dir:x/y", "\x1b]0;x",
     ],
 )  # fmt: skip
 def test_refuses_the_rest_in_one_line(text: str) -> None:
