@@ -58,6 +58,16 @@ class Modules:
             or self._is_of_python(top)
         )
 
+    def is_hidden(self, name: str) -> bool:
+        """Tell whether Python has a module of its own that a script finds before the source's."""
+        top = name.partition(".")[0]
+        return (
+            top in sys.stdlib_module_names  # else nobody looks into the image
+            and _is_among(self.files, top)
+            and not self._changes_paths(f"{site_packages(self.interpreter)}/")
+            and self._is_of_python(top)
+        )
+
     def runs(self, name: str) -> bool:
         """Tell whether ``-m name`` finds what it runs: of a package that is its ``__main__``."""
         path = name.replace(".", "/")

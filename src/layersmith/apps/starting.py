@@ -32,6 +32,7 @@ class Start(NamedTuple):
 class _Modules(Protocol):
     def has(self, name: str, /) -> bool: ...
     def runs(self, name: str, /) -> bool: ...
+    def is_hidden(self, name: str, /) -> bool: ...
     def nearest(self, name: str, /) -> str: ...
 
 
@@ -58,6 +59,11 @@ def find_start(
     first, rest = words[0], words[1:]
     if calls := _function(first):
         _check_module(calls[0], modules)
+        if modules is not None and modules.is_hidden(calls[0]):
+            raise RecipeError(
+                f"entrypoint: {one_line(first, 60)} would be Python's own module, not the source's",
+                hint="call the source's otherwise, or start it with -m or by its path",
+            )
         return Start((_PYTHON, f"/{LAUNCHER}", *rest), calls)
     if first in scripts:
         if _PYTHONS.fullmatch(first) and rest[:1] == ("-m",):

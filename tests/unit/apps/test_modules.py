@@ -113,6 +113,18 @@ def test_a_package_is_run_by_its_main(text: str, path: str, runs: bool) -> None:
         find_start(text, scripts, set(), modules(path))
 
 
+def test_a_module_that_python_has_too_is_not_called() -> None:
+    with pytest.raises(RecipeError, match="would be Python's own module"):
+        find_start("timeit:run", {}, set(), modules("timeit.py"))
+    for text, *paths in (
+        ("-m timeit", "timeit.py"),  # then the source comes first
+        ("timeit:run", "timeit.py", "sitecustomize.py"),
+        ("timeit:main", "shop.py"),
+        ("turtle:run", "turtle.py"),  # Python's is not in the image
+    ):
+        assert find_start(text, {}, set(), modules(*paths))
+
+
 @pytest.mark.parametrize("text", ["python -m shpo", "python3 -m", "-m ''", "-m shop/main"])
 def test_a_module_for_python_is_looked_for_too(text: str) -> None:
     with pytest.raises(RecipeError, match="no module"):
