@@ -229,7 +229,7 @@ def test_an_entry_that_cannot_be_read_fails_closed(site: Site) -> None:
         (("--db", "db.zip", "--fail-on", ""), InvalidInput, "--fail-on is empty"),
         (("--db", "db.zip", "--format", "xml"), InvalidInput, "'xml' is no format"),
         (("--db", "db.zip", "--format", "sarif", "--json"), InvalidInput, "--json beside"),
-        (("--db", "db.zip", "--platform", "linux/s390x"), InvalidInput, "no image for linux/s390x"),
+        (("--db", "db.zip", "--platform", "linux/s390x"), NotFound, "no image for linux/s390x"),
         (("--db", "db.zip", "--ignore-file", "none"), InvalidInput, "none cannot be read"),
         (("--db", "db.zip", "--ignore-file", "text"), RecipeError, "text: "),
     ],

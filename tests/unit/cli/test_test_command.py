@@ -16,7 +16,13 @@ from layersmith.assemble import testing
 from layersmith.assemble.testing import PlatformReport, Report
 from layersmith.cli.app import app
 from layersmith.cli.render_test import report_json, table, write_junit
-from layersmith.errors import InvalidInput, LayersmithError, RecipeError, SandboxUnavailable
+from layersmith.errors import (
+    InvalidInput,
+    LayersmithError,
+    NotFound,
+    RecipeError,
+    SandboxUnavailable,
+)
 from layersmith.oci.digest import Digest
 from layersmith.oci.documents import Platform
 from layersmith.sandbox import host
@@ -63,7 +69,7 @@ def test_without_a_sandbox_nothing_is_fetched_or_run(
     ("arguments", "kind", "why"),
     [
         (("--runner", "docker"), InvalidInput, "is no runner"),
-        (("--platform", "linux/s390x"), InvalidInput, "has no image for linux/s390x"),
+        (("--platform", "linux/s390x"), NotFound, "has no image for linux/s390x"),
         (("--platform", "linux/mips64le"), SandboxUnavailable, "no emulator of mips64le"),
         (("--all-platforms",), SandboxUnavailable, "linux/mips64le"),
         (("--file", "layersmith.toml", "--", "true"), InvalidInput, "a command beside"),
