@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tarfile
+import subprocess
 from pathlib import Path
 
 from fixtures import build
@@ -24,8 +24,8 @@ def images(work: Path) -> dict[str, Path]:
     for folder, repository in build.REPOSITORIES.items():
         source = next(Path(chosen).glob(f"{folder}*"))
         if source.is_file():
-            with tarfile.open(source) as archive:
-                archive.extractall(work / folder, filter="data")
+            (work / folder).mkdir()
+            subprocess.run(["tar", "-x", "-f", source, "-C", work / folder], check=True)
             source = work / folder
         found[repository] = source
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,8 +77,9 @@ def test_skopeo_reads_our_archive_with_every_digest(
 
 def test_umoci_reads_our_archive_unpacked_by_tar(base: str, tmp_path: Path) -> None:
     copied(base, f"oci-archive:{tmp_path}/a.tar:t", "--platform", "linux/amd64")
-    with tarfile.open(tmp_path / "a.tar") as tar:
-        tar.extractall(tmp_path / "layout", filter="data")
+    (tmp_path / "layout").mkdir()
+    unpack = [need("tar"), "-x", "-f", f"{tmp_path}/a.tar", "-C", f"{tmp_path}/layout"]
+    subprocess.run(unpack, check=True)
     done = subprocess.run(
         [need("umoci"), "stat", "--image", f"{tmp_path}/layout:t", "--json"],
         capture_output=True, text=True, check=False,
