@@ -53,6 +53,7 @@ def archives_for(workshop: Workshop, order: Order) -> Iterator[Archives | None]:
     from layersmith.stores.debian_archive import DebianArchive  # noqa: PLC0415
 
     with closing(DebianArchive(workshop.cache, order.network, workshop.crew)) as archive:
+        workshop.crew.at_stop(archive.cut)
         yield Archives(workshop, order.app, order.folder, archive, read_host())
 
 

@@ -98,6 +98,7 @@ class Shop:
 
             trusted = frozenset({*self.indexes.trusted, *self._config.trusted})
             self._web = Web(self.network, trusted, self._config.cert, self.workshop.crew)
+            self.workshop.crew.at_stop(self._web.cut)
             for url in (self.indexes.index, self._config.index, *self._places()):
                 if url.startswith(("http://", "https://")):
                     self._web.known(url)

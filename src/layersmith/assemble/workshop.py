@@ -37,6 +37,7 @@ class Workshop:
         self.options = options
         self.layers = LayerStore(self.cache, self.crew)
         self.registries = Registries(options, self.crew)
+        self.crew.at_stop(self.registries.cut)
         self.timings: dict[str, float] = {}
         self._stack = ExitStack()
 

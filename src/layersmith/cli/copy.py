@@ -63,6 +63,7 @@ def copy(
     with shown(quiet=quiet) as progress:
         crew = Crew(progress)
         with Registries(network, crew) as registries:
+            crew.at_stop(registries.cut)
             done = run(registries, crew, places, one, referrers=referrers)
     typer.echo(_json(done) if json else _text(done))
 

@@ -59,6 +59,11 @@ class DebianArchive:
         for web in self._webs.values():
             web.close()
 
+    def cut(self) -> None:
+        """End what is under way, whoever waits for it."""
+        for web in tuple(self._webs.values()):
+            web.cut()
+
     def signed(self, url: str) -> bytes:
         """Return a suite's ``InRelease``; whoever reads it verifies it.
 

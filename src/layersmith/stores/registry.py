@@ -76,6 +76,11 @@ class Registries:
             for client in self._clients.values():
                 client.close()
 
+    def cut(self) -> None:
+        """End what is under way, whoever waits for it."""
+        for client in tuple(self._clients.values()):
+            client.cut()
+
     def repository(self, reference: Reference, *, mirrored: bool = True) -> RegistryRepository:
         """Return the repository of `reference`; nothing is sent yet.
 

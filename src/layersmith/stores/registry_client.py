@@ -90,6 +90,10 @@ class RegistryClient(Provider):  # type: ignore[misc]
         """Close the connections."""
         self.transport.close()
 
+    def cut(self) -> None:
+        """End what is under way, whoever waits for it."""
+        self.transport.cut()
+
     def url(self, path: str) -> str:
         """Return the URL of what oras calls `path`: ``host/v2/...``."""
         return f"{self.scheme.name}://{path}"

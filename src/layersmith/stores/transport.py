@@ -25,7 +25,7 @@ from layersmith.errors import InvalidInput, RegistryError, one_line
 from layersmith.stores.files import OpenFile
 from layersmith.stores.names import NamelessError
 from layersmith.stores.registry_urls import Origin
-from layersmith.stores.wire import watched_pools
+from layersmith.stores.wire import Lines, watched_pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +36,7 @@ __all__ = ["Body", "Transport", "rewound", "wire_error"]
 
 _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _PEM: Final = 1 << 20  # bytes in which a certificate begins, if there is one
+_PARTING: Final = 1.0  # seconds, once the work has been stopped
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -77,7 +78,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, limits: Limits) -> None:
         self._block = limits.send_block
-        self._pools = watched_pools(limits)
+        self.lines = Lines()
+        self._pools = watched_pools(limits, self.lines)
         super().__init__(pool_connections=8, pool_maxsize=limits.connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -134,7 +136,8 @@ class Transport:
         try:
             return self._send(method, url, headers, body)
         except exceptions.ConnectionError as error:
-            if not _closed_under_us(error) or not (body is None or isinstance(body, bytes)):
+            again = body is None or isinstance(body, bytes)
+            if not again or self._adapter.lines.are_cut or not _closed_under_us(error):
                 raise wire_error(error, url) from None
         except _FAILURES as error:
             raise wire_error(error, url) from None
@@ -146,6 +149,10 @@ class Transport:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._adapter.close()
+
+    def cut(self) -> None:
+        """End what is under way; what is sent from now on, to clean up, is not waited for long."""
+        self._adapter.lines.cut()
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None
@@ -159,7 +166,7 @@ class Transport:
             prepared,
             stream=True,
             allow_redirects=False,
-            timeout=(limits.connect, limits.read),
+            timeout=_PARTING if self._adapter.lines.are_cut else (limits.connect, limits.read),
             verify=False if Origin.of(url) in self._unverified else self._verify,
             proxies=self._proxies_for(url),
         )

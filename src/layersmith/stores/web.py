@@ -110,6 +110,10 @@ class Web:
         """Close the connections."""
         self._transport.close()
 
+    def cut(self) -> None:
+        """End what is under way, whoever waits for it."""
+        self._transport.cut()
+
     def known(self, url: str) -> str:
         """Return `url` without the user and password in it; they are kept for its origin.
 

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import time
+from contextlib import suppress
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -21,13 +25,40 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from layersmith.stores.names import look_up
 
 if TYPE_CHECKING:
-    import socket
-
     from typing_extensions import Buffer
 
     from layersmith.stores.registry_options import Limits
 
-__all__ = ["watched_pools"]
+__all__ = ["Lines", "watched_pools"]
+
+
+class Lines:
+    """The open connections of a transport, which another thread can cut.
+
+    That ends every call that waits for a peer, at once; a socket's timeout would end it late.
+    """
+
+    def __init__(self) -> None:
+        self.are_cut = False
+        self._open: WeakSet[socket.socket] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, sock: socket.socket, *, knew: bool) -> None:
+        """Note a connection; raises if all were cut while it was made, and nobody `knew`."""
+        with self._lock:
+            if self.are_cut and not knew:
+                raise ConnectionAbortedError("stopped")
+            self._open.add(sock)
+
+    def cut(self) -> None:
+        """Cut every connection; those that are made later are none of these."""
+        with self._lock:
+            self.are_cut = True
+            found = list(self._open)
+        for sock in found:
+            with suppress(OSError):
+                # Not TLS' own shutdown, which is not for a second thread.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class _Floor(io.RawIOBase):
@@ -85,24 +116,28 @@ class _Answer(http.client.HTTPResponse):
         self._floor.deadline = float("inf")
 
 
-def watched_pools(limits: Limits) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's connection pools by scheme, with these limits."""
+def watched_pools(limits: Limits, lines: Lines) -> dict[str, type[HTTPConnectionPool]]:
+    """Return urllib3's connection pools by scheme, with these limits; `lines` learns of all."""
 
     class Plain(HTTPConnection):
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
+            knew = lines.are_cut
             look_up(self.host, limits.lookup)
             super().connect()
             self.sock.settimeout(limits.read)  # it was the one for connecting
+            lines.add(self.sock, knew=knew)
 
     class Secure(HTTPSConnection):
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
+            knew = lines.are_cut
             look_up(self.host, limits.lookup)
             super().connect()
             self.sock.settimeout(limits.read)
+            lines.add(self.sock, knew=knew)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
