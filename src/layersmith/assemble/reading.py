@@ -11,7 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from layersmith.assemble.inputs import Input
-from layersmith.errors import LayerError, RecipeError, one_line
+from layersmith.errors import LayerError, LayersmithError, RecipeError, one_line
 from layersmith.oci.image import Image
 from layersmith.rootfs.layer import overlay
 from layersmith.rootfs.tree import Root
@@ -88,7 +88,7 @@ class LayerReader:
         """Return the file systems of images; raises as :meth:`begin`."""
         self.begin(wanted)
         roots = [
-            Root(overlay(self._read(input_.source, each, keep).result() for each in image.layers),
+            Root(overlay(_result(self._read(input_.source, each, keep)) for each in image.layers),
                  self._layers)
             for input_, image, keep in wanted
         ]  # fmt: skip
@@ -137,6 +137,16 @@ class LayerReader:
         with self._lock:
             *_, future, task = heappop(self._waiting)
         return future, task
+
+
+def _result(reading: Future[list[Change]]) -> list[Change]:
+    """Return what was read; a failure is raised as this caller's own, who says what it was at."""
+    try:
+        return reading.result()
+    except LayersmithError as error:
+        own = type(error).__new__(type(error), *error.args)
+        vars(own).update(vars(error))
+        raise own from error.__cause__
 
 
 def mending(layers: LayerStore, wanted: Iterable[Wanted], step: Callable[[], _T]) -> _T:

@@ -16,7 +16,7 @@ from tests.fakes.memory import Memory
 from layersmith.assemble.inputs import Input, load_input
 from layersmith.assemble.places import Place
 from layersmith.assemble.reading import LayerReader, epoch_of
-from layersmith.errors import LayerError, NotFound, RecipeError
+from layersmith.errors import LayerError, NotFound, RecipeError, intention
 from layersmith.oci.content import NoProgress
 from layersmith.oci.digest import Digest
 from layersmith.stores.cache import Cache
@@ -225,6 +225,20 @@ def test_a_broken_layer_is_named(memory: Memory, cache: Cache) -> None:
         LayerReader(store, pool).roots([(broken, broken.image(AMD64), False)])
     layer = broken.image(AMD64).layers[1]
     assert f"reading layer {layer.descriptor.digest} of h.io/base: " in str(caught.value)
+
+
+def test_who_waits_for_a_layer_that_fails_says_what_it_was_at_itself(
+    memory: Memory, cache: Cache
+) -> None:
+    mades = [Made((b"not a tar" * 100,), platform=platform) for platform in (AMD64, ARM64)]
+    both = loaded(memory, cache, *mades)
+    wanted = [(both, both.image(platform), False) for platform in (AMD64, ARM64)]
+    store = LayerStore(cache, NoProgress())
+    with ThreadPoolExecutor(2) as pool:
+        reader = LayerReader(store, pool, 2)
+        for number, each in enumerate(wanted):
+            with pytest.raises(LayerError, match=f"^{number}: reading"), intention(str(number)):
+                reader.roots([each])
 
 
 # the time of a layer
