@@ -36,6 +36,7 @@ _HINTS = {
     errno.EROFS: "the file system is read-only: choose another place",
     errno.EACCES: "choose a directory that you may write to",
     errno.EPERM: "choose a directory that you may write to",
+    errno.EMFILE: "this process may open too few files: allow it more (ulimit -n 4096)",
 }
 
 

@@ -143,6 +143,7 @@ def test_a_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:
         (errno.EDQUOT, "quota"),
         (errno.EROFS, "read-only"),
         (errno.EACCES, "may write"),
+        (errno.EMFILE, "ulimit -n"),
         (errno.EIO, ""),
     ],
 )
