@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -20,8 +21,10 @@ _USAGE = 2
 _OUTPUT = 9
 _INTERNAL = 70
 _INTERRUPTED = 130
+_NO_THREAD = "can't start new thread"  # a RuntimeError: a thread's stack is memory too
 _SWITCH = 0.001  # seconds
 _NEW_OBJECTS = 50_000
+_FILES = 4096  # every layer of every image is open: four images of 500 are allowed
 
 # Typer's own name for "the command line makes no sense"; BadParameter is one of them.
 _USAGE_ERROR = typer.BadParameter.__bases__[0]
@@ -59,6 +62,7 @@ def main() -> None:
     sys.setswitchinterval(_SWITCH)
     # What there is much of (entries, their metadata) cannot be part of a cycle.
     gc.set_threshold(_NEW_OBJECTS)
+    _allow_files()
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except LayersmithError as error:
@@ -75,6 +79,9 @@ def main() -> None:
         _forget_output()
         sys.exit(_OUTPUT)
     except Exception as error:
+        if isinstance(error, MemoryError) or _NO_THREAD in str(error):
+            _complain("the system has no memory left for this", "is it limited (ulimit -v, -u)?")
+            sys.exit(_OUTPUT)
         if os.environ.get("LAYERSMITH_DEBUG"):
             raise
         _complain(
@@ -82,6 +89,15 @@ def main() -> None:
             "run again with LAYERSMITH_DEBUG=1 for the traceback, and please report it",
         )
         sys.exit(_INTERNAL)
+
+
+def _allow_files() -> None:
+    """Raise the soft limit of open files, which is low where programs may still use select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _forget_output() -> None:
