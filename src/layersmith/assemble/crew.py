@@ -6,10 +6,10 @@ go: see :meth:`Crew.at_stop`.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from layersmith.errors import Interrupted
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from layersmith.oci.content import Progress
 
 __all__ = ["Crew"]
+
+T = TypeVar("T")
 
 
 class Crew:
@@ -31,6 +33,7 @@ class Crew:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._stopped = Event()
+        self._first: BaseException | None = None
         self._pools: list[ThreadPoolExecutor] = []
         self._ends: list[Callable[[], None]] = []
 
@@ -46,22 +49,55 @@ class Crew:
 
     @contextmanager
     def pool(self, workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
-        """Run tasks on threads; an exception in the block stops all threads of the crew."""
-        executor = ThreadPoolExecutor(workers, name)
+        """Run tasks on threads; an exception in the block stops all threads of the crew.
+
+        Where another block's has stopped them before, that is the one that is raised.
+        """
+        executor = _Pool(self._stopped, workers, name)
         self._pools.append(executor)
         try:
             yield executor
-        except BaseException:
-            self._stop()
-            raise
+        except BaseException as error:
+            first = self._stop(error)
+            if _follows(error, first):
+                raise
+            # Who was stopped can only say so, or that a connection was cut.
+            raise first from None
         finally:
             executor.shutdown(cancel_futures=True)
             self._pools.remove(executor)
 
-    def _stop(self) -> None:
+    def _stop(self, error: BaseException) -> BaseException:
+        """Stop all threads, and return the error that did so first."""
+        self._first = self._first or error
         self._stopped.set()
         # All pools at once: the threads of one may wait for what another has not begun.
         for executor in tuple(self._pools):
             executor.shutdown(wait=False, cancel_futures=True)
         for end in tuple(self._ends):
             end()
+        return self._first
+
+
+class _Pool(ThreadPoolExecutor):
+    """A pool in which nothing is begun any more once its crew has been stopped."""
+
+    def __init__(self, stopped: Event, workers: int, name: str) -> None:
+        super().__init__(workers, name)
+        self._stopped = stopped
+
+    def submit(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Begin a task; raises :class:`Interrupted`."""
+        try:
+            return super().submit(call, *args, **kwargs)
+        except RuntimeError:
+            if self._stopped.is_set():
+                raise Interrupted("stopped") from None
+            raise
+
+
+def _follows(error: BaseException | None, first: BaseException) -> bool:
+    """Tell whether an error is another, or was raised because of it."""
+    while error is not None and error is not first:
+        error = error.__cause__ or error.__context__
+    return error is first

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from layersmith.assemble.crew import Crew
-from layersmith.errors import LayersmithError
+from layersmith.errors import LayerError, LayersmithError, OutputError
 from layersmith.oci.content import NoProgress
 from layersmith.oci.reference import Reference
 from layersmith.stores.registry import Registries
@@ -40,6 +40,56 @@ def test_what_waits_for_its_turn_in_another_pool_is_not_begun() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert begun == [0]
+
+
+@pytest.mark.parametrize("way", ["waits", "begins", "moves bytes"])
+def test_what_stopped_all_is_said_whoever_is_listened_to_first(way: str) -> None:
+    crew, ready, failed = Crew(NoProgress()), Event(), Event()
+
+    def first() -> None:
+        with crew.pool(1, "layer") as layers:
+            held = layers.submit(failed.wait, 10)
+            waiting = layers.submit(int)
+            ready.set()
+            held.result()
+            if way == "waits":
+                waiting.result()
+            elif way == "begins":
+                layers.submit(int).result()
+            else:
+                crew.advance("x", 1, 1)
+
+    def second() -> None:
+        ready.wait(10)
+        try:
+            with crew.pool(1, "layer"):
+                raise LayerError("a broken layer")
+        finally:
+            failed.set()
+
+    def both() -> None:
+        with crew.pool(2, "platform") as pool:
+            list(pool.map(lambda step: step(), (first, second)))
+
+    with pytest.raises(LayerError, match="a broken layer"):
+        both()
+
+
+def test_what_was_raised_because_of_it_says_more() -> None:
+    crew = Crew(NoProgress())
+
+    def broken() -> None:
+        with crew.pool(1, "layer"):
+            raise LayerError("a broken layer")
+
+    def wrapped() -> None:
+        try:
+            broken()
+        except LayerError as error:
+            raise OutputError("no image") from error
+
+    with pytest.raises(OutputError, match="no image"), crew.pool(1, "platform") as pool:
+        pool.submit(wrapped).result()
 
 
 @pytest.fixture
