@@ -11,7 +11,7 @@ from layersmith.cli.appwish import AppWish, AppWished, NeedsWished  # noqa: TC00
 from layersmith.cli.beside import BesideWished  # noqa: TC001 - as above
 from layersmith.cli.helptext import Command, Commands
 from layersmith.cli.locks import LockFile, TargetLocked, locked_recipe
-from layersmith.cli.options import RecipeFile, takes_wish
+from layersmith.cli.options import RecipeFile, takes_app_wish
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["application"]
 
-_RECIPE = "layersmith.toml"
 
 application = typer.Typer(
     name="app",
@@ -49,7 +48,7 @@ Push = Annotated[
 
 
 @application.command("build", cls=Command)
-@takes_wish
+@takes_app_wish
 def build(
     recipe: Recipe,
     network: RegistryOptions,
@@ -96,7 +95,7 @@ def build(
 
 
 @application.command("wheels", cls=Command)
-@takes_wish
+@takes_app_wish
 def wheels(
     recipe: Recipe,
     network: RegistryOptions,
@@ -138,11 +137,7 @@ def _order(
 
     from layersmith.assemble.inputs import FREE, Pinned
     from layersmith.assemble.orders import Order
-    from layersmith.recipe.recipe import read_recipe
 
-    if file is None and Path(_RECIPE).is_file():
-        file = Path(_RECIPE)
-        recipe = recipe.over(read_recipe(file))
     recipe = wish.said.over(recipe).check()
     pinned: Pinned = FREE
     if locked or lock_file is not None:

@@ -76,9 +76,14 @@ class _Options:
 
 
 def command_of(
-    run: Callable[..., None], ask: Callable[..., tuple[Any, ...]], asked: int
+    run: Callable[..., None],
+    ask: Callable[..., tuple[Any, ...]],
+    asked: int,
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Callable[..., None]:
     """Give `run` the options of `ask`, which makes its first `asked` arguments of them.
+
+    `complete` says what is meant where something is not typed.
 
     An option that `run` names with another meaning takes the place of that of `ask`, which then
     goes without.
@@ -92,8 +97,9 @@ def command_of(
     def command(**given: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            first = ask(**shared.values(given))
-            run(*first, **own.values(given))
+            meant = complete(given)
+            first = ask(**shared.values(meant))
+            run(*first, **own.values(meant))
         except KeyboardInterrupt:
             # Who asks twice (timeout(1) does, of the process and of its group) is told once.
             for again in (signal.SIGTERM, signal.SIGINT):

@@ -103,12 +103,13 @@ def bundled_recipe(recipe: Recipe, path: Path) -> tuple[Recipe, Pinned]:
     from layersmith.assemble.locked import pinned_by
 
     opened = open_bundle(path)
-    found = fitting(recipe, opened.lock, f"the lock in {path}")
+    again = "leave out what is typed, or make the bundle anew: layersmith bundle create"
+    found = fitting(recipe, opened.lock, f"the lock in {path}", again)
     opened.check(found.chosen_platforms())
     return found, pinned_by(opened.lock, opened.bundle)
 
 
-def fitting(recipe: Recipe, lock: Lock, where: str) -> Recipe:
+def fitting(recipe: Recipe, lock: Lock, where: str, hint: str = "") -> Recipe:
     """Return the recipe to use with `lock`, for which it must be made.
 
     A difference is told on stderr, a line a key, and raised as :class:`LockMismatch`.
@@ -121,7 +122,7 @@ def fitting(recipe: Recipe, lock: Lock, where: str) -> Recipe:
     except LockMismatch as error:
         for line in error.differences:
             typer.echo(f"  {line}", err=True)
-        raise LockMismatch(f"{error.message} (see above)", hint=error.hint) from None
+        raise LockMismatch(f"{error.message} (see above)", hint=hint or error.hint) from None
     _warn_of_version(lock, where)
     return found
 

@@ -7,7 +7,7 @@ options of :func:`_wished`, so that they are listed once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = [
+    "RECIPE_NAME",
     "CacheDir",
     "Json",
     "OnePlatform",
@@ -50,12 +51,17 @@ __all__ = [
     "RecipeFile",
     "Ref",
     "image_place",
+    "takes_app_wish",
     "takes_network",
     "takes_wish",
     "target_of",
 ]
 
 _INPUTS = "Inputs"
+
+RECIPE_NAME: Final = "layersmith.toml"
+# What has a recipe, or none of this directory's.
+_NAMED: Final = ("target", "lock_file", "bundle", "ref")
 
 TargetArgument = Annotated[
     str,
@@ -67,7 +73,13 @@ TargetArgument = Annotated[
 ]
 RecipeFile = Annotated[
     Path | None,
-    typer.Option("--file", "-f", help="A recipe (TOML); the command line wins.", metavar="FILE"),
+    typer.Option(
+        "--file",
+        "-f",
+        help="A recipe (TOML); the command line wins. Default: layersmith.toml, where neither a "
+        "target nor a lock or bundle is named.",
+        metavar="FILE",
+    ),
 ]
 Platforms = Annotated[
     list[str] | None,
@@ -290,9 +302,23 @@ def _network(
 def takes_wish(run: Callable[..., None]) -> Callable[..., None]:
     """Make a command of `run(recipe, network, **its own options, and shared ones it names)`.
 
-    An option that `run` names with another meaning takes the shared one's place.
+    An option that `run` names with another meaning takes the shared one's place. Where neither
+    target nor recipe is named, nor a lock or a bundle, which have one, the recipe is
+    layersmith.toml, if there is one.
     """
-    return command_of(run, _wished, 2)
+    return command_of(run, _wished, 2, lambda given: _with_recipe(given, *_NAMED))
+
+
+def takes_app_wish(run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command as :func:`takes_wish` does; what is typed goes over layersmith.toml."""
+    return command_of(run, _wished, 2, _with_recipe)
+
+
+def _with_recipe(given: dict[str, Any], *others: str) -> dict[str, Any]:
+    """Name the recipe that lies here, if neither one is named nor any of `others`."""
+    is_named = any(given.get(name) for name in ("file", *others))
+    found = Path(RECIPE_NAME)
+    return given if is_named or not found.is_file() else {**given, "file": found}
 
 
 def takes_network(run: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.options import Ref, takes_network
+from layersmith.cli.options import RECIPE_NAME, Ref, takes_network
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.cli.words import counted
 from layersmith.errors import Differs, InvalidInput
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = ["try_out"]
-
-_RECIPE = "layersmith.toml"
 
 CommandWords = Annotated[
     list[str] | None,
@@ -181,6 +179,6 @@ def _trials(
             "--network, --user and --writable are for a command",
             hint="a [[test]] says these itself: network, user, writable",
         )
-    if file is None and Path(_RECIPE).is_file():
-        file = Path(_RECIPE)
+    if file is None and Path(RECIPE_NAME).is_file():
+        file = Path(RECIPE_NAME)
     return read_recipe(file).test if file is not None and not alone else ()

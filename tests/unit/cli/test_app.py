@@ -530,6 +530,12 @@ def test_words_for_people(site: Site) -> None:
     assert "oci:dist/app:latest" in text
 
 
+def test_mirrors_of_the_recipe_that_lies_here_are_used(site: Site) -> None:
+    prepare(site, DEMO, head='mirrors = { "docker.io" = "no host" }\n')
+    with pytest.raises(InvalidInput, match="'no host' cannot be a mirror"):
+        built(site)
+
+
 def test_an_application_of_which_nothing_is_said(site: Site) -> None:
     for text in ("", "[app]\n"):
         site.recipe(text)

@@ -198,10 +198,35 @@ def test_what_the_lock_names_and_nobody_has(site: Site) -> None:
 def test_no_lock_and_no_target(site: Site) -> None:
     with pytest.raises(RecipeError, match="cannot be read"):
         site.assemble("--locked")
+    (site.folder / "layersmith.toml").unlink()
     with pytest.raises(RecipeError, match="no target"):
         site.run("lock")
     with pytest.raises(RecipeError, match="no target"):
         site.assemble()
+
+
+def test_the_recipe_that_lies_here_is_meant(site: Site) -> None:
+    site.run("lock")
+    first = site.assemble()
+    assert site.assemble("--locked") == site.assemble(*FILE) == first
+    site.recipe('user = "app:5:5"\n')
+    for words in (("assemble", "--locked"), ("plan", "--locked"), ("lock", "--check")):
+        with pytest.raises(LockMismatch):
+            site.run(*words)
+    # Who names a lock or a target means these.
+    assert site.assemble("--lock", "layersmith.lock") == first
+    named = ("3.13-debian13", "--base", "oci:base:t", "--builder", "oci:builder:t")
+    assert site.assemble(*named, "--platform", "linux/amd64") == first
+
+
+def test_a_bundle_has_a_recipe_of_its_own(site: Site) -> None:
+    site.run("bundle", "create", "-o", "x.bundle")
+    first = site.assemble()
+    site.recipe('user = "app:5:5"\n')
+    assert site.assemble("--bundle", "x.bundle") == first
+    with pytest.raises(LockMismatch) as caught:
+        site.assemble("--bundle", "x.bundle", "--user", "app:5:5")
+    assert "leave out what is typed" in caught.value.hint
 
 
 def test_the_lock_lies_beside_the_recipe(site: Site, tmp_path: Path) -> None:
