@@ -10,10 +10,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from layersmith.rootfs.compression import PieceReader, decompress
-from layersmith.rootfs.tar import TarReader
+from layersmith.rootfs.tar import BLOCK, TarReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +30,13 @@ _TYPES: Final = {
     "0": "file", "1": "hard link", "2": "symbolic link", "3": "device", "4": "device",
     "5": "directory", "6": "named pipe",
 }  # fmt: skip
+# The fields of a header but its sum, where each ends and begins (POSIX.1, pax, "ustar").
+_HEADER: Final = (
+    ("name", 100, 0), ("mode", 108, 100), ("uid", 116, 108), ("gid", 124, 116),
+    ("size", 136, 124), ("mtime", 148, 136), ("type", 157, 156), ("link", 257, 157),
+    ("magic", 265, 257), ("uname", 297, 265), ("gname", 329, 297), ("major", 337, 329),
+    ("minor", 345, 337), ("prefix", 500, 345), ("padding", 512, 500),
+)  # fmt: skip
 # Sizes and digests of what is compared itself.
 _FOLLOWS: Final = re.compile(
     r"(?:manifests\[\d+\]|config|layers\[\d+\])\.(?:digest|size)|rootfs\.diff_ids\[\d+\]"
@@ -95,12 +102,37 @@ def layers(
         said = (f"{path!r} first" for path in first)
         found = [Difference(where, "the order of the entries", *said)]
     if not found:
+        found = list(_header_differences(where, mine, theirs))
+    if not found:
         ids = (one[1].diff_id, two[1].diff_id)
-        found = [Difference(where, "the same files under other headers", *ids)]
+        what = "the same entries, but other padding, extended headers or end"
+        found = [Difference(where, what, *ids)]
     yield from found
 
 
-_Entries = dict[str, "tuple[TarEntry, str]"]
+class _Entry(NamedTuple):
+    """What is said of a file, its digest, and its header as it is."""
+
+    said: TarEntry
+    digest: str
+    header: bytes
+
+
+_Entries = dict[str, _Entry]
+
+
+class _Tail:
+    """A stream whose last block is kept: when an entry comes, that is its header."""
+
+    def __init__(self, stream: PieceReader) -> None:
+        self._stream = stream
+        self.block = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read as the stream does."""
+        data = self._stream.read(size)
+        self.block = data[-BLOCK:] if len(data) >= BLOCK else (self.block + data)[-BLOCK:]
+        return data
 
 
 def _entries(source: Source, layer: Layer) -> _Entries:
@@ -108,12 +140,13 @@ def _entries(source: Source, layer: Layer) -> _Entries:
     found: _Entries = {}
     with source.open(layer.descriptor) as stream:
         pieces = decompress(stream, layer.compression, layer.descriptor.size)
-        reader = TarReader(PieceReader(pieces))
+        tail = _Tail(PieceReader(pieces))
+        reader = TarReader(tail)
         for entry in reader:
-            hasher = hashlib.sha256()
+            hasher, header = hashlib.sha256(), tail.block
             for piece in reader.content():
                 hasher.update(piece)
-            found[entry.path] = entry, f"sha256:{hasher.hexdigest()}"
+            found[entry.path] = _Entry(entry, f"sha256:{hasher.hexdigest()}", header)
     return found
 
 
@@ -121,16 +154,30 @@ def _entry_differences(where: str, mine: _Entries, theirs: _Entries) -> Iterator
     for path in sorted(mine.keys() | theirs.keys()):
         name = f"{where}: /{path}"
         if path not in theirs or path not in mine:
-            there = [_kind(side[path][0]) if path in side else "none" for side in (mine, theirs)]
+            there = [_kind(side[path].said) if path in side else "none" for side in (mine, theirs)]
             yield Difference(name, "the entry itself", *there)
             continue
-        (entry, digest), (other, other_digest) = mine[path], theirs[path]
+        (entry, digest, _), (other, other_digest, _) = mine[path], theirs[path]
         for field in _FIELDS:
             values = getattr(entry, field), getattr(other, field)
             if values[0] != values[1]:
                 yield Difference(name, field, *(_said(field, value) for value in values))
         if entry.size == other.size and digest != other_digest:
             yield Difference(name, "content", digest, other_digest)
+
+
+def _header_differences(where: str, mine: _Entries, theirs: _Entries) -> Iterator[Difference]:
+    """Yield the fields that say the same in other bytes, of the first entry with such."""
+    for path in mine:
+        headers = mine[path].header, theirs[path].header
+        found = [
+            Difference(f"{where}: /{path}", f"the bytes of {name} in its header", *map(repr, both))
+            for name, end, start in _HEADER
+            if len(set(both := tuple(header[start:end] for header in headers))) > 1
+        ]
+        if found:
+            yield from found
+            return
 
 
 def _kind(entry: TarEntry) -> str:

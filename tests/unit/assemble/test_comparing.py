@@ -56,9 +56,21 @@ def test_another_order() -> None:
     assert found == [("L", "the order of the entries", "'d/a' first", "'d/b' first")]
 
 
-def test_other_headers_of_the_same_files() -> None:
+def test_other_padding_behind_the_same_files() -> None:
     ((where, what, *_),) = compared(archive(*ONE), archive(*ONE) + bytes(512))
-    assert (where, what) == ("L", "the same files under other headers")
+    assert (where, what) == ("L", "the same entries, but other padding, extended headers or end")
+
+
+def test_the_same_said_in_other_bytes() -> None:
+    tar = bytearray(archive(*ONE))
+    tar[257:265], tar[265:269] = b"ustar  \0", b"root"  # GNU's, in the first header
+    tar[148:156] = b" " * 8
+    tar[148:156] = f"{sum(tar[:512]):06o}\0 ".encode()
+    assert compared(archive(*ONE), bytes(tar)) == [
+        ("L: /d", "the bytes of magic in its header", repr(b"ustar\x0000"), repr(b"ustar  \x00")),
+        ("L: /d", "the bytes of uname in its header", repr(bytes(32)),
+         repr(b"root".ljust(32, b"\0"))),
+    ]  # fmt: skip
 
 
 def index(**more: Any) -> Document[Index]:
