@@ -13,7 +13,7 @@ import http.client
 import io
 import socket
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from layersmith.stores.names import look_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Buffer
 
     from layersmith.stores.registry_options import Limits
@@ -119,25 +121,27 @@ class _Answer(http.client.HTTPResponse):
 def watched_pools(limits: Limits, lines: Lines) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's connection pools by scheme, with these limits; `lines` learns of all."""
 
+    @contextmanager
+    def watched(connection: HTTPConnection) -> Iterator[None]:
+        knew = lines.are_cut
+        look_up(connection.host, limits.lookup)
+        yield
+        connection.sock.settimeout(limits.read)  # it was the one for connecting
+        lines.add(connection.sock, knew=knew)
+
     class Plain(HTTPConnection):
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
-            knew = lines.are_cut
-            look_up(self.host, limits.lookup)
-            super().connect()
-            self.sock.settimeout(limits.read)  # it was the one for connecting
-            lines.add(self.sock, knew=knew)
+            with watched(self):
+                super().connect()
 
     class Secure(HTTPSConnection):
         response_class = staticmethod(partial(_Answer, limits))  # type: ignore[assignment]
 
         def connect(self) -> None:
-            knew = lines.are_cut
-            look_up(self.host, limits.lookup)
-            super().connect()
-            self.sock.settimeout(limits.read)
-            lines.add(self.sock, knew=knew)
+            with watched(self):
+                super().connect()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
