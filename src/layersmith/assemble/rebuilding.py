@@ -18,7 +18,7 @@ from layersmith.assemble.locked import pinned_by
 from layersmith.assemble.making import produce
 from layersmith.assemble.places import Place
 from layersmith.assemble.record import COMPRESSOR, Record, recorded_wheels
-from layersmith.errors import DocumentError, InvalidInput, intention
+from layersmith.errors import DocumentError, InvalidInput, NotFound, intention
 from layersmith.oci.documents import Index, Manifest
 from layersmith.oci.image import every_image, image_of, load
 from layersmith.recipe.target import Target
@@ -56,6 +56,17 @@ class Published:
     source: Source
     top: Document[Index] | Document[Manifest]
     images: tuple[Image, ...]
+
+    @property
+    def platforms(self) -> str:
+        """The platforms that it is for, for messages."""
+        return ", ".join(sorted({str(one.platform) for one in self.images}))
+
+    def lacks(self, platform: object) -> NotFound:
+        """Return the error that it has no image for a platform."""
+        return NotFound(
+            f"{self.name} has no image for {platform}", hint=f"it has: {self.platforms}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

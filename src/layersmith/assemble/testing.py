@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from layersmith.assemble.inputs import Input
 from layersmith.assemble.reading import READERS, LayerReader, mending
 from layersmith.assemble.rebuilding import published
-from layersmith.errors import NotFound, OutputError, SandboxUnavailable, intention
+from layersmith.errors import OutputError, SandboxUnavailable, intention
 from layersmith.recipe.trials import Trial, ids_of
 from layersmith.rootfs.entries import File, Slice
 from layersmith.sandbox.cell import Cell
@@ -123,8 +123,7 @@ def _chosen(image: Published, order: Order) -> list[Image]:
         there.setdefault(one.platform.key, one)  # the first is what runtimes take
     for platform in order.platforms:
         if platform.key not in there:
-            names = ", ".join(sorted(str(one.platform) for one in there.values()))
-            raise NotFound(f"{image.name} has no image for {platform}", hint=f"it has: {names}")
+            raise image.lacks(platform)
     wanted = {platform.key for platform in order.platforms} or there.keys()
     return [one for key, one in there.items() if key in wanted]
 

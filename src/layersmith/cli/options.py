@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from layersmith.stores.registry_options import RegistryOptions
 
 __all__ = [
-    "RECIPE_NAME",
     "CacheDir",
     "Json",
     "OnePlatform",
@@ -51,6 +50,7 @@ __all__ = [
     "RecipeFile",
     "Ref",
     "image_place",
+    "recipe_here",
     "takes_app_wish",
     "takes_network",
     "takes_wish",
@@ -59,7 +59,7 @@ __all__ = [
 
 _INPUTS = "Inputs"
 
-RECIPE_NAME: Final = "layersmith.toml"
+_RECIPE: Final = Path("layersmith.toml")
 # What has a recipe, or none of this directory's.
 _NAMED: Final = ("target", "lock_file", "bundle", "ref")
 
@@ -317,8 +317,12 @@ def takes_app_wish(run: Callable[..., None]) -> Callable[..., None]:
 def _with_recipe(given: dict[str, Any], *others: str) -> dict[str, Any]:
     """Name the recipe that lies here, if neither one is named nor any of `others`."""
     is_named = any(given.get(name) for name in ("file", *others))
-    found = Path(RECIPE_NAME)
-    return given if is_named or not found.is_file() else {**given, "file": found}
+    return given if is_named else {**given, "file": recipe_here()}
+
+
+def recipe_here() -> Path | None:
+    """Return the recipe that lies in this directory, if there is one."""
+    return _RECIPE if _RECIPE.is_file() else None
 
 
 def takes_network(run: Callable[..., None]) -> Callable[..., None]:

@@ -10,7 +10,7 @@ import typer
 from layersmith.cli.documents import file_name, write_document
 from layersmith.cli.options import CacheDir, OnePlatform, Quiet, image_place, takes_network
 from layersmith.cli.running import Running
-from layersmith.errors import InvalidInput, NotFound
+from layersmith.errors import InvalidInput
 
 if TYPE_CHECKING:
     from layersmith.assemble.rebuilding import Published
@@ -90,12 +90,12 @@ def _chosen(image: Published, platform: Platform | None, *, several: bool) -> li
     """Return the images to describe: that of `platform`, else every one, if that may be."""
     key = platform.key if platform else None
     chosen = [one for one in image.images if key in (None, one.platform.key)]
-    there = ", ".join(sorted({str(one.platform) for one in image.images}))
     if not chosen:
-        raise NotFound(f"{image.name} has no image for {platform}", hint=f"it has: {there}")
+        raise image.lacks(platform)
     if len(chosen) > 1 and not several:
         raise InvalidInput(
             f"{image.name} is for several platforms",
-            hint=f"it has: {there}. Choose one with --platform, or give a directory: -o DIR/",
+            hint=f"it has: {image.platforms}. Choose one with --platform, or give a directory: "
+            "-o DIR/",
         )
     return chosen

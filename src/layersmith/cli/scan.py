@@ -10,7 +10,7 @@ import typer
 from layersmith.cli.options import CacheDir, Json, Quiet, image_place, takes_network
 from layersmith.cli.running import Running
 from layersmith.cli.words import not_empty
-from layersmith.errors import InvalidInput, NotFound, one_line
+from layersmith.errors import InvalidInput, one_line
 from layersmith.userfiles import read_file
 
 if TYPE_CHECKING:
@@ -167,10 +167,7 @@ def _packages(workshop: Workshop, ref: str, platforms: list[str]) -> list[Subjec
     image = published(str(place), source, place.identifier)
     chosen = [one for one in image.images if not wanted or one.platform.key in wanted]
     if missing := wanted.keys() - {one.platform.key for one in chosen}:
-        there = ", ".join(sorted({str(one.platform) for one in image.images}))
-        raise NotFound(
-            f"{image.name} has no image for {wanted[min(missing)]}", hint=f"it has: {there}"
-        )
+        raise image.lacks(wanted[min(missing)])
     return of_image(workshop, source, place, image, chosen)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layersmith.cli.options import RECIPE_NAME, Ref, takes_network
+from layersmith.cli.options import Ref, recipe_here, takes_network
 from layersmith.cli.running import Run  # noqa: TC001 - typer reads the annotations
 from layersmith.cli.words import counted
 from layersmith.errors import Differs, InvalidInput
@@ -179,6 +179,5 @@ def _trials(
             "--network, --user and --writable are for a command",
             hint="a [[test]] says these itself: network, user, writable",
         )
-    if file is None and Path(RECIPE_NAME).is_file():
-        file = Path(RECIPE_NAME)
+    file = file or recipe_here()
     return read_recipe(file).test if file is not None and not alone else ()
