@@ -47,13 +47,12 @@ class Modules:
         """Tell whether ``name`` (dotted) is there, or may be."""
         if "/" in name or not all(name.split(".")):
             return False  # a path, or relative to nothing
-        packages = f"{site_packages(self.interpreter)}/"
         top = name.partition(".")[0]
         return (
             _is_among(self.files, name.replace(".", "/"))
             # A package of others may find its modules in ways of its own.
-            or _is_among(self.installed, f"{packages}{top}")
-            or self._changes_paths(packages)
+            or _is_among(self.installed, f"{self._packages}{top}")
+            or self._changes_paths()
             or self._has_own_way(name)
             or self._is_of_python(top)
         )
@@ -64,7 +63,7 @@ class Modules:
         return (
             top in sys.stdlib_module_names  # else nobody looks into the image
             and _is_among(self.files, top)
-            and not self._changes_paths(f"{site_packages(self.interpreter)}/")
+            and not self._changes_paths()
             and self._is_of_python(top)
         )
 
@@ -84,9 +83,13 @@ class Modules:
                     return file.removesuffix(f"{path}{ending}")
         return ""
 
-    def _changes_paths(self, packages: str) -> bool:
+    @property
+    def _packages(self) -> str:
+        return f"{site_packages(self.interpreter)}/"
+
+    def _changes_paths(self) -> bool:
         """Tell whether something of the environment or the source says where else Python looks."""
-        custom = "sitecustomize"
+        custom, packages = "sitecustomize", self._packages
         return (
             _is_among(self.files, custom)
             or _is_among(self.installed, f"{packages}{custom}")

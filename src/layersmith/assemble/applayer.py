@@ -82,7 +82,7 @@ def make_application(
     allowed: Sequence[str],
     ours: Sequence[Path] = (),
     *,
-    is_plain: bool = True,
+    is_plain: bool,
 ) -> Application:
     """Make the layer of one platform, over `below`; `root` is asked for if it has objects.
 
@@ -100,7 +100,7 @@ def make_application(
     elif app.source:
         _take_source(read_source(app, folder, ours), interpreter, site, parts)
     names = environment.scripts | scripts_in(site.entries, python_scripts(site.entries))
-    installed = {*environment.paths, *site.entries}
+    installed = (*environment.paths, *site.entries)
     modules = Modules(interpreter, parts.files, installed, root, parts.read)
     start = find_start(app.entrypoint, names, parts.files, modules if is_plain else None)
     if start.calls is not None:

@@ -30,12 +30,12 @@ _TYPES: Final = {
     "0": "file", "1": "hard link", "2": "symbolic link", "3": "device", "4": "device",
     "5": "directory", "6": "named pipe",
 }  # fmt: skip
-# The fields of a header but its sum, where each ends and begins (POSIX.1, pax, "ustar").
+# The fields of a header but its sum, from where to where (POSIX.1, pax, "ustar").
 _HEADER: Final = (
-    ("name", 100, 0), ("mode", 108, 100), ("uid", 116, 108), ("gid", 124, 116),
-    ("size", 136, 124), ("mtime", 148, 136), ("type", 157, 156), ("link", 257, 157),
-    ("magic", 265, 257), ("uname", 297, 265), ("gname", 329, 297), ("major", 337, 329),
-    ("minor", 345, 337), ("prefix", 500, 345), ("padding", 512, 500),
+    ("name", 0, 100), ("mode", 100, 108), ("uid", 108, 116), ("gid", 116, 124),
+    ("size", 124, 136), ("mtime", 136, 148), ("type", 156, 157), ("link", 157, 257),
+    ("magic", 257, 265), ("uname", 265, 297), ("gname", 297, 329), ("major", 329, 337),
+    ("minor", 337, 345), ("prefix", 345, 500), ("padding", 500, 512),
 )  # fmt: skip
 # Sizes and digests of what is compared itself.
 _FOLLOWS: Final = re.compile(
@@ -172,7 +172,7 @@ def _header_differences(where: str, mine: _Entries, theirs: _Entries) -> Iterato
         headers = mine[path].header, theirs[path].header
         found = [
             Difference(f"{where}: /{path}", f"the bytes of {name} in its header", *map(repr, both))
-            for name, end, start in _HEADER
+            for name, start, end in _HEADER
             if len(set(both := tuple(header[start:end] for header in headers))) > 1
         ]
         if found:

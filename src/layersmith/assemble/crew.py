@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crew"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Crew:
@@ -69,7 +69,8 @@ class Crew:
 
     def _stop(self, error: BaseException) -> BaseException:
         """Stop all threads, and return the error that did so first."""
-        self._first = self._first or error
+        if self._first is None:
+            self._first = error
         self._stopped.set()
         # All pools at once: the threads of one may wait for what another has not begun.
         for executor in tuple(self._pools):
@@ -86,7 +87,7 @@ class _Pool(ThreadPoolExecutor):
         super().__init__(workers, name)
         self._stopped = stopped
 
-    def submit(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, call: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         """Begin a task; raises :class:`Interrupted`."""
         try:
             return super().submit(call, *args, **kwargs)

@@ -57,8 +57,8 @@ class LayerReader:
 
     The largest that waits is read next, whoever asked for it: the last layer to end decides
     how long all of them take, so who knows all images begins with all. One that several images
-    have is read once. Once :meth:`roots`
-    has been asked for `times` times, only the trees stay in memory.
+    have is read once. Once :meth:`roots` has been asked for `times` times, only the trees stay in
+    memory.
     """
 
     def __init__(self, layers: LayerStore, pool: Executor, times: int = 1) -> None:

@@ -19,7 +19,7 @@ from layersmith.errors import PackageError, one_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["NAME", "Listing", "Stanza", "provided", "stanza_of"]
+__all__ = ["NAME", "Listing", "Stanza", "provided", "stanza_of", "unwanted"]
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9+.-]{1,199}", re.ASCII)
 _PACKAGE: Final = re.compile(rb"^Package:[ \t]*(\S+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
